@@ -1,0 +1,194 @@
+"""The records that flow through nearfield: documents, nodes, scored nodes, responses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearfield.core.vectors import Vector
+
+Metadata = dict[str, Any]
+"""JSON-able facts about a document or node, by name. Never part of the embedded text."""
+
+
+def content_hash(text: str, metadata: Mapping[str, Any] | None = None) -> str:
+    """Give a stable name of a content: equal contents, equal hashes, on every machine.
+
+    Args:
+        text: The text, hashed as UTF-8 (lone surrogates included).
+        metadata: Facts that belong to the content, hashed as sorted JSON.
+
+    Returns:
+        A SHA-256 in hexadecimal, 64 characters.
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    if metadata:
+        facts = json.dumps(metadata, sort_keys=True, ensure_ascii=False, default=str)
+        digest.update(b"\x00" + facts.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Document:
+    """A text with a name and facts about it.
+
+    Args:
+        text: The whole text.
+        metadata: Facts about the document.
+        id: Its name, unique in an index. By default derived from the text, so
+            that equal texts are one document.
+        id_: The same as ``id``, as LlamaIndex spells it.
+        doc_id: The same as ``id``, as LlamaIndex spells it.
+    """
+
+    text: str
+    metadata: Metadata
+    id: str
+
+    def __init__(
+        self,
+        text: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,  # noqa: A002 - the field's own name
+        *,
+        id_: str | None = None,
+        doc_id: str | None = None,
+    ) -> None:
+        name = id or id_ or doc_id or f"doc-{content_hash(text)[:24]}"
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "metadata", dict(metadata or {}))
+        object.__setattr__(self, "id", name)
+
+    @property
+    def id_(self) -> str:
+        """The document's id, as LlamaIndex spells it."""
+        return self.id
+
+    @property
+    def doc_id(self) -> str:
+        """The document's id, as LlamaIndex spells it."""
+        return self.id
+
+    @property
+    def hash(self) -> str:
+        """The content hash of text and metadata: it changes when either does."""
+        return content_hash(self.text, self.metadata)
+
+    def get_content(self) -> str:
+        """Give the text, as LlamaIndex spells it."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A piece of a document, small enough to embed whole.
+
+    Attributes:
+        text: The piece; ``document.text[start:end]`` for a node made by the splitter.
+        id: Its name, unique in an index; derived from document and place by the splitter.
+        document_id: The document it came from.
+        start: First character in the document, from 0.
+        end: One past the last character.
+        metadata: Facts, those of the document included.
+        embedding: A vector of its own, ``(dim,)``; embedded by the index when ``None``.
+    """
+
+    text: str
+    id: str = ""
+    document_id: str = ""
+    start: int = 0
+    end: int = -1
+    metadata: Metadata = field(default_factory=dict)
+    embedding: Vector | Sequence[float] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Fill in what was left out."""
+        if not self.id:
+            seed = f"{self.document_id}\x00{self.start}\x00{self.text}"
+            object.__setattr__(self, "id", f"node-{content_hash(seed)[:24]}")
+        if not self.document_id:
+            object.__setattr__(self, "document_id", self.id)
+        if self.end < 0:
+            object.__setattr__(self, "end", self.start + len(self.text))
+
+    @property
+    def id_(self) -> str:
+        """The node's id, as LlamaIndex spells it."""
+        return self.id
+
+    @property
+    def node_id(self) -> str:
+        """The node's id, as LlamaIndex spells it."""
+        return self.id
+
+    @property
+    def ref_doc_id(self) -> str:
+        """The document's id, as LlamaIndex spells it."""
+        return self.document_id
+
+    def get_content(self) -> str:
+        """Give the text, as LlamaIndex spells it."""
+        return self.text
+
+
+TextNode = Node
+"""LlamaIndex's name for a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWithScore:
+    """A node found by a query.
+
+    Attributes:
+        node: The node.
+        score: How near it is; higher is better, whatever the metric.
+    """
+
+    node: Node
+    score: float
+
+    @property
+    def text(self) -> str:
+        """The node's text."""
+        return self.node.text
+
+    @property
+    def metadata(self) -> Metadata:
+        """The node's facts."""
+        return self.node.metadata
+
+    @property
+    def node_id(self) -> str:
+        """The node's id."""
+        return self.node.id
+
+    def get_content(self) -> str:
+        """Give the node's text, as LlamaIndex spells it."""
+        return self.node.text
+
+    def get_score(self) -> float:
+        """Give the score, as LlamaIndex spells it."""
+        return self.score
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer and what it rests on.
+
+    Attributes:
+        response: The answer's text.
+        source_nodes: The nodes it was made from, best first.
+        metadata: How it was made: ``mode`` is ``"extractive"`` or ``"synthesized"``.
+    """
+
+    response: str
+    source_nodes: list[NodeWithScore] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Give the answer's text."""
+        return self.response

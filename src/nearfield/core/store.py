@@ -1,0 +1,189 @@
+"""What a vector store is: the contract every store keeps, and the records it takes.
+
+A store is the record of an index: its header (which model made it, how long
+its vectors are, how they are compared), its documents, and their nodes with
+their vectors. Every write is one transaction: all of it is there afterwards,
+or none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from nearfield.core.vectors import SimilarityMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nearfield.core.filters import MetadataFilters
+    from nearfield.core.schema import Metadata, Node, NodeWithScore
+    from nearfield.core.vectors import Vectors
+
+QueryMode = Literal["vector", "text"]
+"""By vectors, or by words (BM25); the retriever fuses the two into ``"hybrid"``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do; tests and callers choose by these, never by a store's name.
+
+    Attributes:
+        persistent: It survives the process.
+        exact: Its vector results equal a brute force.
+        filters: It takes metadata filters.
+        text_search: It ranks by words.
+        ann: It can answer from an approximate index (and says when it did).
+        concurrent: Other processes may read, and wait to write, at the same time.
+    """
+
+    persistent: bool = False
+    exact: bool = True
+    filters: bool = True
+    text_search: bool = False
+    ann: bool = False
+    concurrent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who made the vectors of a store, and how they compare.
+
+    Attributes:
+        fingerprint: The embedding model's, in full.
+        dim: Numbers per vector.
+        metric: How vectors are compared.
+        model_name: The model's name, for messages.
+        facts: What else the index wants to remember, JSON-able: chunk size,
+            overlap, how to load the model again, ...
+    """
+
+    fingerprint: str
+    dim: int
+    metric: SimilarityMode = SimilarityMode.COSINE
+    model_name: str = "unknown"
+    facts: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One document with all its nodes and vectors: the unit of writing.
+
+    Attributes:
+        document_id: The document's name.
+        content_hash: The hash of the content the nodes were made from.
+        nodes: Its nodes in order; all carry ``document_id``.
+        vectors: ``(len(nodes), dim)`` float32, row by row those of ``nodes``.
+        metadata: The document's facts.
+    """
+
+    document_id: str
+    content_hash: str
+    nodes: Sequence[Node]
+    vectors: Vectors
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store answers to one query.
+
+    Attributes:
+        nodes: Best first; equal scores in the order of writing.
+        engine: What answered: ``"exact"``, ``"text"``, or an ANN index's name.
+    """
+
+    nodes: list[NodeWithScore]
+    engine: str = "exact"
+
+
+@runtime_checkable
+class VectorStore(Protocol):
+    """The contract of a store.
+
+    A new, empty store has no header; :meth:`initialize` gives it one. All
+    methods may be called from several threads.
+    """
+
+    capabilities: Capabilities
+
+    @property
+    def header(self) -> Header | None:
+        """The header, or ``None`` while the store is new."""
+
+    def initialize(self, header: Header) -> None:
+        """Write the header of a new store; on an old one check that it is the same.
+
+        Raises:
+            ModelMismatchError: The stored fingerprint differs; both are in the message.
+            DimensionMismatchError: The stored dimension differs.
+            StoreError: The stored metric differs.
+        """
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write new documents, in one transaction.
+
+        Raises:
+            StoreError: A document or node id is already there; nothing is written.
+        """
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Write documents, each replacing the one of its id whole, in one transaction.
+
+        Raises:
+            DimensionMismatchError: The vectors are of another length than the header says.
+            InvalidVectorsError: A vector is not finite.
+            StoreError: Two entries share an id, or a node id belongs to another document.
+        """
+
+    def delete(self, document_ids: Sequence[str]) -> int:
+        """Remove documents with all their nodes, in one transaction; say how many were there."""
+
+    def delete_nodes(self, node_ids: Sequence[str]) -> int:
+        """Remove single nodes; say how many were there. A document left empty stays known."""
+
+    def query(
+        self,
+        vectors: Vectors | None,
+        top_k: int,
+        *,
+        filters: MetadataFilters | None = None,
+        mode: QueryMode = "vector",
+        texts: Sequence[str] = (),
+    ) -> list[Found]:
+        """Find the nearest nodes of each query.
+
+        Args:
+            vectors: ``(q, dim)`` float32 for ``mode="vector"``.
+            top_k: How many of each, at least 1.
+            filters: Conditions on the nodes' metadata.
+            mode: By vectors or by words.
+            texts: ``q`` texts for ``mode="text"``.
+
+        Returns:
+            One answer per query, in order.
+
+        Raises:
+            ConfigError: ``top_k`` makes no sense.
+            DimensionMismatchError: The queries are of another length than the header says.
+            NotSupportedError: The store lacks the mode, or filters.
+        """
+
+    def content_hashes(self) -> dict[str, str]:
+        """Give the content hash of every document, by document id."""
+
+    def documents(self) -> Iterator[tuple[str, Metadata]]:
+        """Give every document's id and facts, in the order of writing."""
+
+    def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Any]]:
+        """Give nodes with their vectors ``(dim,)``, in the order of writing.
+
+        Args:
+            node_ids: Which; all when ``None``. Unknown ids are passed over.
+        """
+
+    def count(self) -> int:
+        """Give the number of nodes."""
+
+    def close(self) -> None:
+        """Let go of files and connections; calling it twice is harmless."""
