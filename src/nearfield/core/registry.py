@@ -1,0 +1,120 @@
+"""Where providers and stores live: a name to an import path, one line each.
+
+``core`` never imports what is above it; it reaches a provider or a store
+through the string written here, at the moment it is asked for. Other
+distributions add theirs by the entry points ``nearfield.embeddings`` and
+``nearfield.stores``; a built-in name always wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from nearfield.errors import ConfigError, UnknownProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A provider or store, not yet imported.
+
+    Attributes:
+        target: ``"module:Class"``.
+        summary: What it is, in a few words.
+        argument: The keyword that takes what follows the colon of ``"name:..."``
+            (or of ``"name://..."`` for a store); ``None`` when nothing may follow.
+        tested: Against what our tests run it: ``"real"``, ``"loopback"`` or ``"no"``.
+    """
+
+    target: str
+    summary: str
+    argument: str | None = None
+    tested: str = "real"
+
+    def load(self) -> Any:
+        """Import the class.
+
+        Returns:
+            The class itself.
+
+        Raises:
+            MissingDependencyError: An optional library it needs is absent.
+            ConfigError: An entry point names something that is not there.
+        """
+        module, _, name = self.target.partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except (AttributeError, ModuleNotFoundError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name != module:
+                raise
+            message = f"{self.target!r} is registered but cannot be imported. Check its entry point."
+            raise ConfigError(message) from error
+
+
+_OURS = "nearfield.embeddings"
+
+EMBEDDINGS: dict[str, Registered] = {
+    "bundled": Registered(f"{_OURS}.bundled:BundledEmbedding", "the model inside the package"),
+    "local": Registered(
+        f"{_OURS}.huggingface:HuggingFaceEmbedding", "a Hugging Face model, run here", "model_name"
+    ),
+    "static": Registered(
+        f"{_OURS}.static:StaticEmbedding", "a word-table model, run here", "model_name"
+    ),
+    "openai": Registered(f"{_OURS}.openai:OpenAIEmbedding", "OpenAI", "model", "loopback"),
+    "azure": Registered(
+        f"{_OURS}.azure_openai:AzureOpenAIEmbedding", "Azure OpenAI", "azure_deployment", "loopback"
+    ),
+    "openai-like": Registered(
+        f"{_OURS}.openai_like:OpenAILikeEmbedding", "any OpenAI-like server", "model_name", "loopback"
+    ),
+    "langchain": Registered(f"{_OURS}.langchain:LangchainEmbedding", "any LangChain embeddings"),
+    "llama-index": Registered(
+        f"{_OURS}.llama_index:LlamaIndexEmbedding", "any LlamaIndex embedding"
+    ),
+    "instructor": Registered(
+        f"{_OURS}.instructor:InstructorEmbedding", "Instructor models, run here", "model_name"
+    ),
+}
+
+STORES: dict[str, Registered] = {
+    "memory": Registered("nearfield.core.memory_store:MemoryStore", "in this process"),
+    "sqlite": Registered("nearfield.stores.sqlite:SQLiteStore", "one file", "path"),
+}
+
+_GROUPS = {"embeddings": EMBEDDINGS, "stores": STORES}
+
+
+def find(kind: str, name: str) -> Registered:
+    """Find a provider or store by name.
+
+    Args:
+        kind: ``"embeddings"`` or ``"stores"``.
+        name: Its name.
+
+    Returns:
+        Where it lives.
+
+    Raises:
+        UnknownProviderError: Nobody registered the name; the message lists those that exist.
+    """
+    built_in = _GROUPS[kind].get(name)
+    if built_in is not None:
+        return built_in
+    foreign = _entry_points(kind)
+    if name in foreign:
+        return foreign[name]
+    known = ", ".join(sorted({*_GROUPS[kind], *foreign}))
+    message = f"Unknown {kind.removesuffix('s')} {name!r}. Known: {known}."
+    raise UnknownProviderError(message)
+
+
+def _entry_points(kind: str) -> dict[str, Registered]:
+    # Imported here: reading the metadata of all installed packages costs 20 ms.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    return {
+        point.name: Registered(point.value, "installed plug-in", "model_name", "no")
+        for point in entry_points(group=f"nearfield.{kind}")
+    }

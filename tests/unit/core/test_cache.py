@@ -1,0 +1,156 @@
+"""The embedding cache finds a vector only for the same model, input type and text."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import sqlite3
+
+import numpy as np
+import pytest
+
+from nearfield.core.cache import EmbeddingCache
+from nearfield.core.embeddings import BaseEmbedding
+from nearfield.errors import StoreError
+
+
+@pytest.fixture
+def cache(tmp_path):
+    cache = EmbeddingCache(tmp_path / "cache.db")
+    yield cache
+    cache.close()
+
+
+def vectors(n: int, dim: int = 4, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
+
+
+def test_what_was_put_is_found_bit_for_bit(cache):
+    kept = vectors(3)
+    cache.put_many("model", "document", ["a", "b", "c"], kept)
+
+    found = cache.get_many("model", "document", ["c", "nothing", "a"])
+
+    assert sorted(found) == ["a", "c"]
+    assert np.array_equal(found["c"], kept[2])
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "input_type", "text"),
+    [("other", "document", "a"), ("model", "query", "a"), ("model", "document", "A")],
+)
+def test_another_model_input_type_or_text_is_not_found(cache, fingerprint, input_type, text):
+    cache.put_many("model", "document", ["a"], vectors(1))
+
+    assert cache.get_many(fingerprint, input_type, [text]) == {}
+
+
+def test_parts_of_a_key_do_not_run_together(cache):
+    cache.put_many("model", "document", ["xa"], vectors(1))
+
+    assert cache.get_many("modeldocument", "x", ["a"]) == {}
+    assert cache.get_many("model", "documentx", ["a"]) == {}
+
+
+def test_lone_surrogates_can_be_keys(cache):
+    cache.put_many("model", "document", ["\ud800"], vectors(1))
+
+    assert list(cache.get_many("model", "document", ["\ud800"])) == ["\ud800"]
+
+
+def test_the_least_recently_used_go_when_it_is_full(tmp_path):
+    cache = EmbeddingCache(tmp_path / "small.db", max_bytes=50 * (16 + 4 + 32))
+    for number in range(200):
+        cache.put_many("model", "document", [f"text {number}"], vectors(1))
+
+    info = cache.info()
+
+    assert 0 < info.vectors <= 50
+    assert info.size_bytes <= cache.max_bytes
+    cache.close()
+
+
+def test_a_damaged_vector_is_not_found(cache):
+    cache.put_many("model", "document", ["a"], vectors(1))
+    cache.close()
+    with sqlite3.connect(cache.path) as connection:
+        connection.execute("UPDATE vectors SET value = zeroblob(length(value) - 4) || x'01020304'")
+    connection.close()
+
+    assert cache.get_many("model", "document", ["a"]) == {}
+
+
+def test_a_file_that_is_no_cache_says_what_to_do(tmp_path):
+    path = tmp_path / "cache.db"
+    path.write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(StoreError, match="Delete the file"):
+        EmbeddingCache(path).info()
+
+
+def test_clearing_says_how_many_there_were(cache):
+    cache.put_many("model", "document", ["a", "b"], vectors(2))
+
+    assert cache.clear() == 2
+    assert cache.info().size_bytes == 0
+
+
+def test_it_can_be_pickled(cache):
+    cache.put_many("model", "document", ["a"], vectors(1))
+
+    copy = pickle.loads(pickle.dumps(cache))  # noqa: S301 - our own bytes
+
+    assert list(copy.get_many("model", "document", ["a"])) == ["a"]
+    copy.close()
+
+
+def _put_some(path, start):
+    cache = EmbeddingCache(path)
+    for number in range(start, start + 50):
+        cache.put_many("model", "document", [str(number)], vectors(1, seed=number))
+    cache.close()
+
+
+def test_several_processes_may_write_at_once(cache):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_put_some, args=(cache.path, n)) for n in (0, 50, 25)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+
+    found = cache.get_many("model", "document", [str(n) for n in range(100)])
+
+    assert len(found) == 100
+    assert all(np.array_equal(found[str(n)], vectors(1, seed=n)[0]) for n in range(100))
+
+
+class Counting(BaseEmbedding):
+    """A model that counts the texts it computes."""
+
+    computed = 0
+
+    def _encode(self, texts, input_type):
+        self.computed += len(texts)
+        sign = -1.0 if input_type == "query" else 1.0
+        return [[sign * len(text), len(self.model_name)] for text in texts]
+
+
+def test_a_model_with_a_cache_computes_a_text_once(cache):
+    model = Counting("m", cache=cache)
+    first = model.encode(["one", "three"])
+    again = model.encode(["three", "one", "seven"])
+
+    assert model.computed == 3
+    assert np.array_equal(again[:2], first[::-1])
+
+
+def test_the_cache_keeps_queries_and_documents_and_models_apart(cache):
+    model, other = Counting("m", cache=cache), Counting("other", cache=cache)
+
+    document = model.encode(["same"])
+    query = model.encode(["same"], input_type="query")
+    foreign = other.encode(["same"])
+
+    assert document[0, 0] == -query[0, 0]
+    assert foreign[0, 1] != document[0, 1]
