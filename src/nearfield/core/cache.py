@@ -224,7 +224,9 @@ def _pack(vector: Vector) -> bytes:
     return data + zlib.crc32(data).to_bytes(4, "little")
 
 
-def _unpack(value: bytes) -> Vector | None:
+def _unpack(value: object) -> Vector | None:
+    if not isinstance(value, bytes):  # SQLite columns take any type, a damaged one too
+        return None
     data, checksum = value[:-4], value[-4:]
     if len(data) % 4 or zlib.crc32(data).to_bytes(4, "little") != checksum:
         return None

@@ -70,11 +70,12 @@ def test_the_least_recently_used_go_when_it_is_full(tmp_path):
     cache.close()
 
 
-def test_a_damaged_vector_is_not_found(cache):
+@pytest.mark.parametrize("damage", ["cast(zeroblob(16) || x'01020304' AS BLOB)", "'text'", "x'00'"])
+def test_a_damaged_vector_is_not_found(cache, damage):
     cache.put_many("model", "document", ["a"], vectors(1))
     cache.close()
     with sqlite3.connect(cache.path) as connection:
-        connection.execute("UPDATE vectors SET value = zeroblob(length(value) - 4) || x'01020304'")
+        connection.execute(f"UPDATE vectors SET value = {damage}")
     connection.close()
 
     assert cache.get_many("model", "document", ["a"]) == {}
