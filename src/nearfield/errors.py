@@ -11,7 +11,7 @@
     │   ├── ModelLoadError
     │   ├── InvalidVectorsError
     │   ├── InputTooLongError
-    │   └── ProviderError                         .status .request_id
+    │   └── ProviderError                         .status .request_id .retry_after_s .texts
     │       ├── AuthenticationError
     │       ├── BadRequestError
     │       ├── QuotaExceededError
@@ -91,14 +91,24 @@ class ProviderError(EmbeddingError):
         message: What failed, why, and what to do next; never a key.
         status: The HTTP status, or ``None`` when no answer came.
         request_id: The provider's own name for the request, if it gave one.
+        retry_after_s: How long the provider asked to be left alone, if it did.
+        texts: The texts that were refused, where it is known which.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, request_id: str | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        texts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.texts = texts
 
 
 class AuthenticationError(ProviderError):

@@ -16,7 +16,7 @@ from nearfield.core.vectors import as_matrix
 from nearfield.errors import InvalidVectorsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nearfield.core.vectors import Vector, Vectors
 
@@ -36,6 +36,19 @@ class Batch:
     rows: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a batch may weigh.
+
+    Attributes:
+        limit: The most weight in a batch.
+        weigh: Gives a text's weight, at least 0: its tokens, known or estimated.
+    """
+
+    limit: int
+    weigh: Callable[[str], int]
+
+
 @dataclass(slots=True)
 class Plan:
     """An embedding call, laid out.
@@ -45,12 +58,15 @@ class Plan:
         places: For each input text, its number in ``unique``.
         known: Vectors that need no computing, by number in ``unique``.
         batch_size: The most texts in a batch.
+        budget: The most weight in a batch, and how a text is weighed; a heavier
+            text has a batch to itself.
     """
 
     unique: list[str]
     places: list[int]
     known: dict[int, Vector] = field(default_factory=dict)
     batch_size: int = 10
+    budget: Budget | None = None
     _matrix: Vectors | None = None
     _filled: int = 0
 
@@ -61,14 +77,18 @@ class Plan:
 
     def batches(self) -> list[Batch]:
         """Give the texts to compute, in order, cut into batches."""
-        missing = self.missing
-        return [
-            Batch([self.unique[row] for row in rows], rows)
-            for rows in (
-                missing[start : start + self.batch_size]
-                for start in range(0, len(missing), self.batch_size)
-            )
-        ]
+        cut: list[Batch] = []
+        room = 0
+        for row in self.missing:
+            text = self.unique[row]
+            weight = self.budget.weigh(text) if self.budget else 0
+            if not cut or len(cut[-1].rows) == self.batch_size or weight > room:
+                cut.append(Batch([], []))
+                room = self.budget.limit if self.budget else 0
+            cut[-1].texts.append(text)
+            cut[-1].rows.append(row)
+            room -= weight
+        return cut
 
     def accept(self, batch: Batch, values: object, *, dim: int | None = None) -> Vectors:
         """Take the vectors of a batch, checked.
@@ -132,7 +152,11 @@ class Plan:
 
 
 def make_plan(
-    texts: Sequence[str], *, batch_size: int, known: Mapping[str, Vector] | None = None
+    texts: Sequence[str],
+    *,
+    batch_size: int,
+    known: Mapping[str, Vector] | None = None,
+    budget: Budget | None = None,
 ) -> Plan:
     """Lay out an embedding call: equal texts once, known ones not at all.
 
@@ -140,6 +164,7 @@ def make_plan(
         texts: The input texts, in order.
         batch_size: The most texts in a batch, at least 1.
         known: Vectors already at hand, by text.
+        budget: What a batch may weigh; no limit when not given.
 
     Returns:
         The plan.
@@ -153,6 +178,7 @@ def make_plan(
         places,
         {row: at_hand[text] for row, text in enumerate(unique) if text in at_hand},
         batch_size,
+        budget,
     )
 
 

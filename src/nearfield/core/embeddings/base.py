@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nearfield.core.cache import EmbeddingCache
-    from nearfield.core.batching import Plan
+    from nearfield.core.batching import Budget, Plan
     from nearfield.core.tokens import TokenMeasure
     from nearfield.core.vectors import Vectors
 
@@ -242,8 +242,11 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
             InvalidVectorsError: As for :meth:`encode`.
         """
         report, plan = self._begin(texts, input_type)
-        with reporting(report):
-            run_plan(self, plan, input_type, show_progress=show_progress)
+        try:
+            with reporting(report):
+                run_plan(self, plan, input_type, show_progress=show_progress)
+        finally:  # a failed call cost something too
+            self.totals.add(**report.as_dict())
         return self._finish(plan, report), report
 
     async def aencode(
@@ -268,8 +271,11 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
             InvalidVectorsError: As for :meth:`encode`.
         """
         report, plan = self._begin(texts, input_type)
-        with reporting(report):
-            await arun_plan(self, plan, input_type, show_progress=show_progress)
+        try:
+            with reporting(report):
+                await arun_plan(self, plan, input_type, show_progress=show_progress)
+        finally:
+            self.totals.add(**report.as_dict())
         return self._finish(plan, report)
 
     def _begin(self, texts: Sequence[str], input_type: InputType) -> tuple[EmbeddingReport, Plan]:
@@ -278,7 +284,9 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
             message = f"input_type must be 'query' or 'document', not {input_type!r}."
             raise ConfigError(message)
         known = self.cache.get_many(self.fingerprint, input_type, texts) if self.cache else None
-        plan = make_plan(texts, batch_size=self._plan_batch_size(), known=known)
+        plan = make_plan(
+            texts, batch_size=self._plan_batch_size(), known=known, budget=self._plan_budget()
+        )
         missing = len(plan.unique) - len(plan.known)
         return EmbeddingReport(texts=len(texts), computed=missing, cache_hits=len(plan.known)), plan
 
@@ -286,11 +294,14 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
         """The most texts in one batch of a plan."""
         return self.embed_batch_size
 
+    def _plan_budget(self) -> Budget | None:
+        """What a batch of a plan may weigh; ``None`` for no limit."""
+        return None
+
     def _finish(self, plan: Plan, report: EmbeddingReport) -> Vectors:
         vectors = plan.assemble(self.dim)
         if len(vectors) and self._dim is None:
             self._dim = vectors.shape[1]
-        self.totals.add(**report.as_dict())
         if report.truncated_texts and self.on_truncation == "warn":
             warnings.warn(
                 f"{report.truncated_texts} of {report.texts} texts were longer than the "

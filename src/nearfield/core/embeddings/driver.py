@@ -1,27 +1,53 @@
-"""The two thin drivers that run a plan: one in threads, one on the event loop."""
+"""The two thin drivers that run a plan: one in threads, one on the event loop.
+
+Both keep at most ``num_workers`` batches under way and no finished one waiting,
+so memory stays bounded. When a batch fails, no further one is begun, those under
+way are finished and kept, and the first failure is raised: what was paid for is
+not thrown away. A cancelled or interrupted call stops at once instead.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 from nearfield.core.progress import progress
+from nearfield.core.vectors import as_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from nearfield.core.batching import Batch, Plan
     from nearfield.core.embeddings.base import BaseEmbedding, InputType
     from nearfield.core.vectors import Vectors
+
+_keeper: ContextVar[Callable[[Sequence[str], Vectors], None] | None] = ContextVar(
+    "nearfield_keeper", default=None
+)
+
+
+def keep_part(texts: Sequence[str], vectors: Vectors) -> None:
+    """Keep vectors of a part of the batch in progress, whatever becomes of the rest.
+
+    For models that compute a batch in several steps, each of which costs
+    something. Goes to the model's cache; does nothing without one.
+
+    Args:
+        texts: Texts of the batch, as the model was given them.
+        vectors: ``(len(texts), dim)`` float32, finite.
+    """
+    keeper = _keeper.get()
+    if keeper is not None and len(texts):
+        keeper(texts, as_matrix(vectors, rows=len(texts)))
 
 
 def run_plan(
     model: BaseEmbedding, plan: Plan, input_type: InputType, *, show_progress: bool = False
 ) -> None:
     """Compute all batches of a plan, ``model.num_workers`` at a time.
-
-    The first failure is raised once no batch is running any more; what was
-    computed by then is in the cache, if the model has one.
 
     Args:
         model: The model.
@@ -31,30 +57,53 @@ def run_plan(
     """
     batches = plan.batches()
     workers = min(model.num_workers or 1, len(batches))
-    with progress(len(plan.missing), "Embedding", show=show_progress) as bar:
+    with (
+        progress(len(plan.missing), "Embedding", show=show_progress) as bar,
+        _keeping(model, input_type),
+    ):
+
+        def keep(batch: Batch, values: object) -> None:
+            _keep(model, plan, batch, values, input_type)
+            bar.advance(len(batch.texts))
+
         if workers <= 1:
             for batch in batches:
-                _keep(model, plan, batch, model._compute(batch.texts, input_type), input_type)  # noqa: SLF001
-                bar.advance(len(batch.texts))
+                keep(batch, model._compute(batch.texts, input_type))  # noqa: SLF001
             return
         with ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
-            futures = [
-                (batch, pool.submit(copy_context().run, model._compute, batch.texts, input_type))  # noqa: SLF001
-                for batch in batches
-            ]
+            _run_in_pool(pool, workers, model, batches, input_type, keep)
+
+
+def _run_in_pool(
+    pool: ThreadPoolExecutor,
+    workers: int,
+    model: BaseEmbedding,
+    batches: list[Batch],
+    input_type: InputType,
+    keep: Callable[[Batch, object], None],
+) -> None:
+    running: dict[Future[object], Batch] = {}
+    waiting = iter(batches)
+    failure: Exception | None = None
+    while True:
+        while failure is None and len(running) < workers and (batch := next(waiting, None)):
+            run = copy_context().run
+            running[pool.submit(run, model._compute, batch.texts, input_type)] = batch  # noqa: SLF001
+        if not running:
+            break
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
             try:
-                for batch, future in futures:
-                    _keep(model, plan, batch, future.result(), input_type)
-                    bar.advance(len(batch.texts))
-            finally:
-                for _, future in futures:
-                    future.cancel()
+                keep(running.pop(future), future.result())
+            except Exception as error:  # noqa: BLE001 - raised below, when all have ended
+                failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 async def arun_plan(
     model: BaseEmbedding, plan: Plan, input_type: InputType, *, show_progress: bool = False
 ) -> None:
-    """Compute all batches of a plan as tasks, ``model.num_workers`` at a time.
+    """Compute all batches of a plan in tasks, ``model.num_workers`` at a time.
 
     Args:
         model: The model.
@@ -62,21 +111,52 @@ async def arun_plan(
         input_type: Query or document.
         show_progress: Draw a bar.
     """
-    gate = asyncio.Semaphore(model.num_workers or 1)
-    with progress(len(plan.missing), "Embedding", show=show_progress) as bar:
+    batches = plan.batches()
+    waiting = iter(batches)
+    failures: list[Exception] = []
+    with (
+        progress(len(plan.missing), "Embedding", show=show_progress) as bar,
+        _keeping(model, input_type),
+    ):
 
-        async def compute(batch: Batch) -> None:
-            async with gate:
-                values = await model._acompute(batch.texts, input_type)  # noqa: SLF001
-            _keep(model, plan, batch, values, input_type)
-            bar.advance(len(batch.texts))
+        async def work() -> None:
+            for batch in waiting:  # shared: each worker takes the next that nobody has
+                try:
+                    values = await model._acompute(batch.texts, input_type)  # noqa: SLF001
+                    _keep(model, plan, batch, values, input_type)
+                except Exception as error:  # noqa: BLE001 - raised below, when all have ended
+                    failures.append(error)
+                if failures:
+                    return
+                bar.advance(len(batch.texts))
 
-        try:
+        workers = min(model.num_workers or 1, len(batches))
+        if workers <= 1:
+            await work()
+        else:
             async with asyncio.TaskGroup() as tasks:
-                for batch in plan.batches():
-                    tasks.create_task(compute(batch))
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+                for _ in range(workers):
+                    tasks.create_task(work())
+    if failures:
+        raise failures[0]
+
+
+@contextmanager
+def _keeping(model: BaseEmbedding, input_type: InputType) -> Iterator[None]:
+    """Send what :func:`keep_part` is given to the model's cache, within the block."""
+    cache = model.cache
+    if cache is None:
+        yield
+        return
+
+    def keep(texts: Sequence[str], vectors: Vectors) -> None:
+        cache.put_many(model.fingerprint, input_type, texts, vectors)
+
+    token = _keeper.set(keep)
+    try:
+        yield
+    finally:
+        _keeper.reset(token)
 
 
 def _keep(
