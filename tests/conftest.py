@@ -1,0 +1,112 @@
+"""What every test gets: a home of its own, no network, default settings afterwards.
+
+Options:
+
+``--soak``
+    Run the tests marked ``soak``, and only those; they are left out otherwise.
+``--nothing-left-out``
+    Fail when any other test was deselected, skipped or expected to fail.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from ipaddress import ip_address
+
+import pytest
+
+# Before anything is imported that reads them: no test sees the user's caches.
+_HOME = tempfile.TemporaryDirectory(prefix="nearfield-tests-")
+os.environ["HF_HOME"] = os.path.join(_HOME.name, "huggingface")  # noqa: PTH118 - a plain string
+os.environ["NEARFIELD_CACHE_DIR"] = os.path.join(_HOME.name, "cache")  # noqa: PTH118
+for _name in ("HF_ENDPOINT", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    os.environ.pop(_name, None)
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("nearfield")
+    group.addoption("--soak", action="store_true", help="run the soak tests, and only those")
+    group.addoption("--nothing-left-out", action="store_true", help="fail if a test did not run")
+
+
+def pytest_configure(config):
+    selects = [config.option.markexpr, config.option.keyword, config.option.deselect]
+    if config.option.nothing_left_out and any(selects):
+        message = (
+            "--nothing-left-out, but tests would be deselected: "
+            f"-m {config.option.markexpr!r} -k {config.option.keyword!r}"
+        )
+        raise pytest.UsageError(message)
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = [item for item in items if bool(item.get_closest_marker("soak")) == config.option.soak]
+    if len(wanted) != len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+        items[:] = wanted
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Turn a run with skipped or xfailed tests into a failed one, where all must run."""
+    config = session.config
+    if not config.option.nothing_left_out or hasattr(config, "workerinput"):
+        return
+    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    left_out = len(stats.get("skipped", [])) + len(stats.get("xfailed", []))
+    if left_out:
+        config.stash[_LEFT_OUT] = left_out
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.write_line(f"{left_out} tests did not run; here all must.", red=True)
+
+
+@pytest.fixture(autouse=True)
+def _default_settings():
+    """Bring back the default settings after each test."""
+    yield
+    module = sys.modules.get("nearfield.core.settings")
+    if module is not None:
+        module.Settings.reset()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Refuse every connection that leaves this machine."""
+    connect = socket.socket.connect
+    connect_ex = socket.socket.connect_ex
+
+    def check(sock, address):
+        if sock.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(address[0]):
+            message = f"A test tried to reach {address[0]!r}."
+            raise PermissionError(message)
+
+    def guarded_connect(sock, address):
+        check(sock, address)
+        return connect(sock, address)
+
+    def guarded_connect_ex(sock, address):
+        check(sock, address)
+        return connect_ex(sock, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        yield
+
+
+def _is_loopback(host):
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,114 @@
+"""Install the full test environment, but never gigabytes of CUDA by surprise.
+
+Where plain pip would bring torch's CUDA build, everything but torch is
+installed, and the tests that need torch are left out. pip itself is asked
+first, so the answer is right for any index and any wheel already at hand.
+
+    python -m venv .venv
+    .venv/bin/python tools/install_plan.py --markers .venv/markers
+
+The file given to ``--markers`` then holds the pytest expression of what can be
+tested: empty when everything was installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ROOT / "constraints.txt"
+
+FULL = "dev,all"
+WITHOUT_TORCH = "dev,onnx,openvino,openai,langchain,llama-index"
+MARKERS_WITHOUT_TORCH = "not torch and not export"
+
+CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
+
+
+def main() -> int:
+    """Plan, install, and write down what can be tested.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Formatter)
+    parser.add_argument("--markers", type=Path, required=True, help="file to write")
+    markers_file = parser.parse_args().markers
+    heavy = cuda_packages(planned(FULL))
+    if heavy:
+        torch = next(line for line in CONSTRAINTS.read_text().splitlines() if "torch==" in line)
+        print(
+            f"Leaving torch out: pip would also install {', '.join(heavy[:3])}, ... To test with "
+            f"torch: {sys.executable} -m pip install {torch} "
+            "--index-url https://download.pytorch.org/whl/cpu, then make test again."
+        )
+    pip("install", "-e", f"{ROOT}[{WITHOUT_TORCH if heavy else FULL}]")
+    markers_file.write_text(MARKERS_WITHOUT_TORCH if heavy else "")
+    return 0
+
+
+def planned(extras: str) -> list[str]:
+    """Ask pip what it would install.
+
+    Args:
+        extras: Extras of nearfield, with commas.
+
+    Returns:
+        The names of the distributions not yet here, in lower case with hyphens.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        pip("install", "--dry-run", "--report", str(report), "-e", f"{ROOT}[{extras}]")
+        return names(json.loads(report.read_text()))
+
+
+def names(report: dict[str, list[dict[str, dict[str, str]]]]) -> list[str]:
+    """Give the distributions of a pip installation report.
+
+    Args:
+        report: The report, as ``pip install --report`` writes it.
+
+    Returns:
+        Their names, in lower case with hyphens, in the report's order.
+    """
+    return [item["metadata"]["name"].lower().replace("_", "-") for item in report["install"]]
+
+
+def cuda_packages(distributions: list[str]) -> list[str]:
+    """Pick the distributions that only CUDA needs.
+
+    Args:
+        distributions: Names in lower case with hyphens.
+
+    Returns:
+        Those that carry CUDA, sorted.
+    """
+    return sorted(name for name in distributions if name.startswith(CUDA_PREFIXES))
+
+
+def pip(*arguments: str) -> None:
+    """Run pip of this Python under the constraints, errors visible.
+
+    Args:
+        arguments: What follows ``pip``.
+
+    Raises:
+        SystemExit: pip failed; its own message is on stderr.
+    """
+    command = [sys.executable, "-m", "pip", "-qq", *arguments, "-c", str(CONSTRAINTS)]
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the shape of the module's docstring in ``--help``."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
