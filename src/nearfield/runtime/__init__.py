@@ -1,0 +1,1 @@
+"""How a local model runs: its folder, its tokenizer, its engine."""

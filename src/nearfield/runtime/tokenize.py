@@ -1,0 +1,201 @@
+"""Texts into tokens: the model's own tokenizer, its limit, and the count of what is cut.
+
+The tokenizer is kept without truncation or padding, and texts are cut here:
+so one object both measures whole texts and prepares them for the model, from
+any number of threads, and what was cut is known without reading a text twice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfield.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from nearfield.runtime.model_folder import ModelFolder
+
+FEW_TEXTS = 4  # so few are read one by one: waking the tokenizer's threads costs more
+_BERT_OPTIONS = {
+    "lowercase": "do_lower_case",
+    "strip_accents": "strip_accents",
+    "handle_chinese_chars": "tokenize_chinese_chars",
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Texts as the model reads them.
+
+    Attributes:
+        ids: For each text its token numbers, specials included, cut to the model's limit.
+        cut: For each text how many tokens were left out.
+    """
+
+    ids: list[list[int]]
+    cut: list[int]
+
+
+class TextTokenizer:
+    """A Hugging Face tokenizer with a limit; it is a :class:`~nearfield.core.tokens.TokenMeasure`.
+
+    Args:
+        path: ``tokenizer.json``.
+        max_tokens: Tokens the model reads of a text, specials included; ``None`` without a limit.
+        config: ``tokenizer_config.json``, whose word on lower case and accents wins.
+        lower_case: Lower-case every text first.
+        threads: 1 keeps the work on the calling thread; more, or ``None``, leave it to the library.
+
+    Raises:
+        ModelLoadError: The file is damaged, of a newer kind than the library reads, or
+            the limit leaves no room for a text.
+    """
+
+    exact = True
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        max_tokens: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        lower_case: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        # Imported here: a program that only searches an index has no need of it.
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exceptions
+            message = (
+                f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
+                f"{error}. Fetch it again, or upgrade tokenizers."
+            )
+            raise ModelLoadError(message) from error
+        self.path = Path(path)
+        self.max_tokens = max_tokens
+        self.threads = threads
+        self._cut_left = (config or {}).get("truncation_side") == "left"
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.normalizer = _normalizer(
+            self._tokenizer.normalizer, config or {}, lower_case=lower_case
+        )
+        self._head, self._tail = self._specials()
+        self.special_tokens = len(self._head) + len(self._tail)
+        if max_tokens is not None and max_tokens <= self.special_tokens:
+            message = (
+                f"A limit of {max_tokens} tokens leaves no room beside the "
+                f"{self.special_tokens} the model adds to every text. Raise max_length."
+            )
+            raise ModelLoadError(message)
+
+    @classmethod
+    def of_folder(
+        cls, folder: ModelFolder, *, max_tokens: int | None = None, threads: int | None = None
+    ) -> TextTokenizer:
+        """Make the tokenizer of a model folder.
+
+        Args:
+            folder: The folder.
+            max_tokens: A limit in place of the folder's own.
+            threads: As for the class.
+
+        Raises:
+            ModelLoadError: The folder has no usable tokenizer.
+        """
+        return cls(
+            folder.tokenizer_file,
+            max_tokens=max_tokens or folder.max_tokens,
+            config=folder.tokenizer_config,
+            lower_case=folder.lower_case,
+            threads=threads,
+        )
+
+    def encode(self, texts: Sequence[str], prompt: str = "") -> Tokens:
+        """Turn texts into the token numbers the model reads.
+
+        Args:
+            texts: Any number of texts.
+            prompt: Put before each text.
+
+        Returns:
+            The tokens, cut to the limit, and the count of what was cut.
+        """
+        room = None if self.max_tokens is None else self.max_tokens - self.special_tokens
+        ids: list[list[int]] = []
+        cut: list[int] = []
+        for encoding in self._encodings([prompt + text for text in texts] if prompt else texts):
+            inner = encoding.ids
+            over = 0 if room is None else max(0, len(inner) - room)
+            if over:
+                inner = inner[over:] if self._cut_left else inner[:room]
+            ids.append([*self._head, *inner, *self._tail])
+            cut.append(over)
+        return Tokens(ids, cut)
+
+    def offsets(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Give the place of every token of every text; see ``TokenMeasure.offsets``."""
+        encodings = self._encodings(texts, places=True)
+        return [np.array(e.offsets, np.int32).reshape(-1, 2) for e in encodings]
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """Count the first tokens of every text that belong to a prompt, specials included."""
+        if not prompt:
+            return 0
+        return len(self._head) + len(self._encodings([prompt])[0].ids)
+
+    def _encodings(self, texts: Sequence[str], *, places: bool = False) -> list[Any]:
+        try:
+            return self._read(texts, places=places)
+        except (TypeError, UnicodeEncodeError):
+            # Half a character pair, as cut-up JSON has it, is no text to the library.
+            # One character stands for one, so that offsets keep their meaning.
+            return self._read([_SURROGATE.sub("\ufffd", t) for t in texts], places=places)
+
+    def _read(self, texts: Sequence[str], *, places: bool) -> list[Any]:
+        if self.threads == 1 or len(texts) <= FEW_TEXTS:
+            return [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        read = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
+        found: list[Any] = read(list(texts), add_special_tokens=False)
+        return found
+
+    def _specials(self) -> tuple[list[int], list[int]]:
+        """Find the tokens put before and after every text."""
+        whole = self._tokenizer.encode("a")
+        bare = self._tokenizer.encode("a", add_special_tokens=False).ids
+        before = len(list(takewhile(bool, whole.special_tokens_mask)))
+        head, inner = whole.ids[:before], whole.ids[before : before + len(bare)]
+        if inner != bare:
+            message = (
+                f"{self.path} does not simply put tokens before and after a text. "
+                "Use backend='torch'."
+            )
+            raise ModelLoadError(message)
+        return head, whole.ids[before + len(bare) :]
+
+
+def _normalizer(normalizer: Any, config: Mapping[str, Any], *, lower_case: bool) -> Any:
+    """Give the normalizer that transformers would use, which heeds the tokenizer's config."""
+    from tokenizers import normalizers  # noqa: PLC0415 - as above
+
+    if isinstance(normalizer, normalizers.BertNormalizer):
+        for ours, theirs in _BERT_OPTIONS.items():
+            if theirs in config:
+                setattr(normalizer, ours, config[theirs])
+    state = "" if normalizer is None else normalizer.__getstate__().decode()
+    if lower_case and '"Lowercase"' not in state and '"lowercase":true' not in state:
+        parts = [normalizers.Lowercase(), *([normalizer] if normalizer else [])]
+        return normalizers.Sequence(parts)
+    return normalizer
