@@ -169,8 +169,12 @@ class VectorStore(Protocol):
             NotSupportedError: The store lacks the mode, or filters.
         """
 
-    def content_hashes(self) -> dict[str, str]:
-        """Give the content hash of every document, by document id."""
+    def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
+        """Give the content hash of documents, by document id.
+
+        Args:
+            document_ids: Which; all when ``None``. Unknown ids are passed over.
+        """
 
     def documents(self) -> Iterator[tuple[str, Metadata]]:
         """Give every document's id and facts, in the order of writing."""
