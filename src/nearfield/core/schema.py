@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from nearfield.core.vectors import Vector
 
 Metadata = dict[str, Any]
@@ -81,6 +82,30 @@ class Document:
     def get_content(self) -> str:
         """Give the text, as LlamaIndex spells it."""
         return self.text
+
+
+def as_document(item: object) -> Document:
+    """Give another library's document as one of ours.
+
+    Args:
+        item: A :class:`Document`, or an object like those of LlamaIndex (``text``,
+            ``metadata``, ``id_``) or LangChain (``page_content``, ``metadata``, ``id``).
+
+    Returns:
+        The document; ``item`` itself when it is one of ours.
+
+    Raises:
+        TypeError: It is no document.
+    """
+    if isinstance(item, Document):
+        return item
+    text = getattr(item, "page_content", None) or getattr(item, "text", None)
+    if not isinstance(text, str):
+        hint = " Write Document(text=...)." if isinstance(item, str) else ""
+        message = f"Expected a Document, got {type(item).__name__}.{hint}"
+        raise TypeError(message)
+    name = getattr(item, "id_", None) or getattr(item, "id", None)
+    return Document(text, getattr(item, "metadata", None), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +201,19 @@ class NodeWithScore:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryBundle:
+    """A question, with its vector if that is known already.
+
+    Attributes:
+        query_str: The question; words are searched by it.
+        embedding: Its vector, ``(dim,)``; computed when ``None``.
+    """
+
+    query_str: str
+    embedding: Vector | Sequence[float] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer and what it rests on.
 
@@ -190,5 +228,13 @@ class Response:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Give the answer's text."""
-        return self.response
+        """Give the answer, and below it the sources its numbers stand for."""
+        return "\n\n".join(part for part in (self.response, self.get_formatted_sources()) if part)
+
+    def get_formatted_sources(self) -> str:
+        """Give one line per source: its number, its document, where in it, and its score."""
+        return "\n".join(
+            f"[{number}] {found.node.document_id}, characters {found.node.start}-{found.node.end}"
+            f" (score {found.score:.3f})"
+            for number, found in enumerate(self.source_nodes, 1)
+        )

@@ -1,0 +1,312 @@
+"""From documents to stored vectors: one stream, its stages overlapping, its memory bounded.
+
+One thread reads and splits, the caller's embeds, a third writes. What passes
+between them is a window: whole documents, about ``WINDOW_NODES`` nodes or
+``WINDOW_CHARACTERS`` characters of them. A window is one call of the model and
+one transaction of the store. At any moment at most five windows are in memory
+(one being read, one waiting, one being embedded, one waiting, one being
+written), whatever the size of the corpus; a document larger than a window is
+one of its own, embedded in slices and written whole. Besides, the ids and
+content hashes of the documents are held, some 200 bytes each.
+
+A stream may stop anywhere, by an error, by Ctrl-C or by a kill: the windows
+written stay, and the next run skips their documents by id and content hash.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence, Sized
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfield.core.channel import AbandonedError, Channel
+from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
+from nearfield.core.progress import progress
+from nearfield.core.schema import as_document
+from nearfield.core.store import Entry
+from nearfield.core.vectors import as_matrix
+from nearfield.errors import DimensionMismatchError, InvalidVectorsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from nearfield.core.drafts import Draft, Window
+    from nearfield.core.embeddings import BaseEmbedding
+    from nearfield.core.schema import Document, Metadata, Node
+    from nearfield.core.store import Header, VectorStore
+    from nearfield.core.vectors import Vector, Vectors
+
+FEW_DOCUMENTS = 1000
+DELETED_AT_ONCE = 1000
+
+TRUNCATED = "truncated_tokens"
+"""The fact of a node that tells how many of its tokens the model did not read."""
+
+
+@dataclass(slots=True)
+class Ingest:
+    """The stream into one store by one model.
+
+    Attributes:
+        store: Where to.
+        model: What embeds.
+        header: Gives the header of a new store, for the length of its vectors.
+        window_nodes: Nodes that are embedded and written together, about.
+    """
+
+    store: VectorStore
+    model: BaseEmbedding
+    header: Callable[[int], Header]
+    window_nodes: int = WINDOW_NODES
+
+    def documents(
+        self,
+        documents: Iterable[Document],
+        split: Callable[[Document], Sequence[Node]],
+        *,
+        removable: Callable[[str, Metadata], bool] | None = None,
+        show_progress: bool = False,
+        total: int | None = None,
+        stop: threading.Event | None = None,
+    ) -> IngestReport:
+        """Bring the store in step with documents; only new and changed ones are embedded.
+
+        Args:
+            documents: Any iterable; a generator is run in a thread of its own.
+            split: Gives the nodes of a document.
+            removable: Says of a stored document, by id and facts, whether it is to
+                be deleted if ``documents`` does not have it. By default none is.
+            show_progress: Draw a bar on stderr, on a terminal only.
+            total: How many documents there are, if known.
+            stop: Once set, the stream ends after the window at hand.
+
+        Returns:
+            What was done.
+
+        Raises:
+            NearfieldError: The first failure of any stage, after what was
+                embedded before it was written.
+            TypeError: Something is not a document.
+        """
+        report = IngestReport()
+        if total is None and isinstance(documents, Sized):
+            total = len(documents)
+        with _timing(report):
+            known = self._known(documents)
+            seen: dict[str, str] = {}
+            drafts = make_drafts(documents, split, known, seen, report)
+            self._run(drafts, report, show_progress=show_progress, total=total, stop=stop)
+            if removable is not None and not (stop and stop.is_set()):
+                report.removed = self._remove(removable, seen)
+        return report
+
+    def drafts(self, drafts: Iterable[Draft], *, show_progress: bool = False) -> IngestReport:
+        """Embed and write documents that are split already, changed or not.
+
+        Args:
+            drafts: Any iterable; a generator is run in a thread of its own.
+            show_progress: Draw a bar on stderr, on a terminal only.
+
+        Returns:
+            What was done.
+
+        Raises:
+            NearfieldError: As for :meth:`documents`.
+        """
+        report = IngestReport()
+        with _timing(report):
+            self._run(drafts, report, show_progress=show_progress)
+        return report
+
+    def _known(self, documents: Iterable[Document]) -> dict[str, str]:
+        """Give the stored content hashes: of these documents if they are few, else of all."""
+        if isinstance(documents, Sequence) and len(documents) <= FEW_DOCUMENTS:
+            return self.store.content_hashes([as_document(item).id for item in documents])
+        return self.store.content_hashes()
+
+    def _run(
+        self,
+        drafts: Iterable[Draft | None],
+        report: IngestReport,
+        *,
+        show_progress: bool = False,
+        total: int | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        windows: Channel[Window] = Channel()
+        entries: Channel[list[Entry]] = Channel()
+        # Left from the last line up: reading stops, what is embedded is written, the bar ends.
+        with (
+            suppress(AbandonedError),  # the writer's own error, raised below, says why
+            progress(total, "Indexing", show=show_progress) as bar,
+            _thread("write", _write, entries, self.store),
+            _afterwards(entries.finish),
+            _thread("read", windows.feed, pack(drafts, self.window_nodes)),
+            _afterwards(windows.abandon),
+        ):
+            for window in windows:
+                if window.drafts:
+                    entries.put(self._embed(window.drafts, report))
+                    report.tally(window.drafts)
+                bar.advance(window.seen)
+                if stop is not None and stop.is_set():
+                    break
+        entries.check()
+
+    def _embed(self, drafts: Sequence[Draft], report: IngestReport) -> list[Entry]:
+        nodes = [node for draft in drafts for node in draft.nodes]
+        matrix = self._vectors(nodes, self._reusable(drafts), report)
+        if self.store.header is None:
+            self.store.initialize(self.header(matrix.shape[1]))
+        made, end = [], 0
+        for draft in drafts:
+            begin, end = end, end + len(draft.nodes)
+            its = nodes[begin:end], matrix[begin:end]
+            made.append(Entry(draft.document_id, draft.content_hash, *its, draft.metadata))
+        return made
+
+    def _reusable(self, drafts: Sequence[Draft]) -> dict[str, Vector]:
+        """Find vectors of nodes that a new version of a document shares with the old one."""
+        texts = {node.id: node.text for draft in drafts if draft.replaces for node in draft.nodes}
+        if not texts:
+            return {}
+        stored = self.store.nodes(list(texts))
+        return {
+            node.id: vector
+            for node, vector in stored
+            if texts[node.id] == node.text and TRUNCATED not in node.metadata
+        }
+
+    def _vectors(
+        self, nodes: list[Node], stored: Mapping[str, Vector], report: IngestReport
+    ) -> Vectors:
+        """Give the vectors of nodes: their own, those stored, and the rest computed.
+
+        Nodes the model could not read whole are replaced by ones that say so.
+        """
+        ready: dict[int, Any] = {}
+        for number, node in enumerate(nodes):
+            vector = stored.get(node.id) if node.embedding is None else node.embedding
+            if vector is not None:
+                ready[number] = vector
+        missing = [number for number in range(len(nodes)) if number not in ready]
+        began = time.perf_counter()
+        before = report.truncated_texts
+        computed = self._compute([nodes[number].text for number in missing], report)
+        if report.truncated_texts > before:
+            _mark_truncated(self.model, nodes, missing)
+        report.embedding_s += time.perf_counter() - began
+        if missing and not ready:
+            return computed
+        matrix = np.empty((len(nodes), computed.shape[1] or self._dim(ready)), np.float32)
+        if missing:
+            matrix[missing] = computed
+        for number, vector in ready.items():
+            matrix[number] = _own_vector(vector, nodes[number], matrix.shape[1])
+        return matrix
+
+    def _compute(self, texts: Sequence[str], report: IngestReport) -> Vectors:
+        """Embed texts, a slice at a time, and count what it took."""
+        matrix = np.zeros((0, 0), np.float32)
+        for start in range(0, len(texts), self.window_nodes):
+            part, counts = self.model.encode_with_report(texts[start : start + self.window_nodes])
+            report.embedded += counts.computed
+            report.truncated_texts += counts.truncated_texts
+            report.truncated_tokens += counts.truncated_tokens
+            if len(part) == len(texts):
+                return part
+            if not start:
+                matrix = np.empty((len(texts), part.shape[1]), np.float32)
+            matrix[start : start + len(part)] = part
+        return matrix
+
+    def _dim(self, ready: Mapping[int, Any]) -> int:
+        """Find out how long vectors are when none had to be computed."""
+        if self.store.header is not None:
+            return self.store.header.dim
+        if ready:
+            return len(next(iter(ready.values())))
+        dim: int = self.model.dim or self.model.encode(["a word to measure by"]).shape[1]
+        return dim
+
+    def _remove(self, removable: Callable[[str, Metadata], bool], seen: Mapping[str, str]) -> int:
+        gone = [
+            name
+            for name, facts in self.store.documents()
+            if name not in seen and removable(name, facts)
+        ]
+        return sum(
+            self.store.delete(gone[start : start + DELETED_AT_ONCE])
+            for start in range(0, len(gone), DELETED_AT_ONCE)
+        )
+
+
+def _write(entries: Channel[list[Entry]], store: VectorStore) -> None:
+    try:
+        for batch in entries:
+            store.upsert(batch)
+    except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
+        entries.abandon(error)
+
+
+def _mark_truncated(model: BaseEmbedding, nodes: list[Node], numbers: Sequence[int]) -> None:
+    """Write into nodes how many of their tokens the model left out."""
+    if model.measure is None or model.max_tokens is None:
+        return
+    room = model.max_tokens - model.measure.special_tokens
+    offsets = model.measure.offsets([nodes[number].text for number in numbers])
+    for number, tokens in zip(numbers, offsets, strict=True):
+        if len(tokens) > room:
+            facts = {**nodes[number].metadata, TRUNCATED: len(tokens) - room}
+            nodes[number] = replace(nodes[number], metadata=facts)
+
+
+def _own_vector(vector: Any, node: Node, dim: int) -> Vector:
+    """Check a vector that a node brought along."""
+    try:
+        row: Vector = as_matrix([vector])[0]
+    except InvalidVectorsError as error:
+        message = f"The embedding of node {node.id!r} cannot be used: {error}"
+        raise InvalidVectorsError(message) from error
+    if len(row) != dim:
+        message = (
+            f"The embedding of node {node.id!r} has {len(row)} numbers, the others have {dim}. "
+            "Embed all nodes with one model."
+        )
+        raise DimensionMismatchError(message)
+    return row
+
+
+@contextmanager
+def _timing(report: IngestReport) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    report.seconds = time.perf_counter() - began
+
+
+@contextmanager
+def _thread(name: str, run: Callable[..., None], *args: object) -> Iterator[None]:
+    """Run something in a thread, in this context, and wait for its end."""
+    # A daemon, so that a second Ctrl-C need not wait for a reader that hangs.
+    thread = threading.Thread(
+        target=copy_context().run, args=(run, *args), name=f"nearfield-{name}", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@contextmanager
+def _afterwards(call: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        call()
