@@ -1,0 +1,125 @@
+"""The entry point: finds the command, and turns every failure into one line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearfield.errors import NearfieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED = 1
+INTERRUPTED = 130
+
+# Told here so that --help imports none of them.
+COMMANDS = {
+    "index": "Index files and folders, or bring an index up to date.",
+    "search": "Find the passages nearest to a question.",
+    "ask": "Answer a question from the index, with sources.",
+    "embed": "Turn texts into vectors.",
+    "info": "Show what an index holds.",
+    "models": "List what can embed.",
+    "doctor": "Show what runs here, and what is missing.",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported only to be run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the names in the order in which they are best learnt."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"nearfield.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.version_option(package_name="nearfield", message="%(package)s %(version)s")
+@click.pass_context
+def group(ctx: click.Context, *, debug: bool) -> None:
+    """Text embeddings and semantic search, on this machine unless you say otherwise."""
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: The words after the program's name; those of this process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def run(words: list[str]) -> int:
+    """Run the command line.
+
+    Args:
+        words: The words after the program's name.
+
+    Returns:
+        The exit code.
+    """
+    debug = "--debug" in words
+    # --debug is taken before the command and after it.
+    words = ["--debug", *(word for word in words if word != "--debug")] if debug else words
+    try:
+        outcome: Any = group.main(words, prog_name="nearfield", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        return _quietly()
+    except Exception as error:  # noqa: BLE001 - the one place where all failures end
+        return _failed(error, debug=debug)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    elif isinstance(error, (NearfieldError, OSError)):
+        click.echo(f"Error: {_one_line(error)}", err=True)
+    else:
+        kind = type(error).__name__
+        click.echo(f"Error: {kind}: {_one_line(error)} (--debug shows where)", err=True)
+    return FAILED
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _interrupted() -> int:
+    click.echo("Interrupted.", err=True)
+    return INTERRUPTED
+
+
+def _quietly() -> int:
+    """End as programs do whose reader has gone: no word, and nothing flushed at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + getattr(signal, "SIGPIPE", FAILED)

@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_INDEX = "nearfield.index"
+
+index_option = click.option(
+    "--index",
+    "index_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_INDEX,
+    show_default=True,
+    envvar=None,
+    help="The index file.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    help="The embedding model: 'local:NAME', 'openai:MODEL', ... (nearfield models lists them). "
+    "Without it, the model the index was made with, or the bundled one.",
+)
+
+top_k_option = click.option(
+    "-k", "--top-k", type=int, default=5, show_default=True, help="How many passages."
+)
+
+
+def mode_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--mode`` to a command."""
+    return click.option(
+        "--mode",
+        type=click.Choice(["vector", "text", "hybrid"]),
+        default="vector",
+        show_default=True,
+        help="Search by meaning, by words (BM25), or by both.",
+    )(function)
