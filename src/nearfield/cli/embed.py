@@ -48,7 +48,7 @@ TEXTS_AT_ONCE = 4096
 )
 @click.option("--query", is_flag=True, help="Embed as questions, not as texts to be found.")
 @model_option
-def command(  # noqa: PLR0913 - one parameter per option
+def command(
     *,
     texts: tuple[str, ...],
     input_path: Path | None,

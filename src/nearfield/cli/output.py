@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
     from nearfield.core.schema import Node, NodeWithScore
 
@@ -78,7 +79,7 @@ def print_results(found: Sequence[NodeWithScore], best: Sequence[tuple[int, int]
         screen.print()
 
 
-def _excerpt(text: str, span: tuple[int, int] | None) -> Text:  # noqa: F821 - rich's, imported late
+def _excerpt(text: str, span: tuple[int, int] | None) -> Text:
     """Give a text, cut around its best sentence, with the sentence marked."""
     from rich.text import Text  # noqa: PLC0415
 
