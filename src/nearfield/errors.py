@@ -11,7 +11,7 @@
     │   ├── ModelLoadError
     │   ├── InvalidVectorsError
     │   ├── InputTooLongError
-    │   └── ProviderError                         .status .request_id .retry_after_s .texts
+    │   └── ProviderError      .status .code .param .request_id .retry_after_s .texts
     │       ├── AuthenticationError
     │       ├── BadRequestError
     │       ├── QuotaExceededError
@@ -90,6 +90,8 @@ class ProviderError(EmbeddingError):
     Args:
         message: What failed, why, and what to do next; never a key.
         status: The HTTP status, or ``None`` when no answer came.
+        code: The provider's own name for the cause, if it gave one.
+        param: The field of the request at fault, if the provider said.
         request_id: The provider's own name for the request, if it gave one.
         retry_after_s: How long the provider asked to be left alone, if it did.
         texts: The texts that were refused, where it is known which.
@@ -100,12 +102,16 @@ class ProviderError(EmbeddingError):
         message: str,
         *,
         status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
         texts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
+        self.param = param
         self.request_id = request_id
         self.retry_after_s = retry_after_s
         self.texts = texts

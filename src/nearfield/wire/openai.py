@@ -144,11 +144,9 @@ def read_embeddings_request(body: object) -> EmbeddingsRequest | ErrorReply:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         return ErrorReply("'model' must be the name of a model.", param="model")
-    encoding = body.get("encoding_format") or "float"
+    encoding: Any = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
-        return ErrorReply(
-            "'encoding_format' must be 'float' or 'base64'.", param="encoding_format"
-        )
+        return ErrorReply("'encoding_format' must be 'float' or 'base64'.", param="encoding_format")
     dimensions = body.get("dimensions")
     if dimensions is not None and not (_is_int(dimensions) and dimensions >= 1):
         return ErrorReply("'dimensions' must be a whole number of at least 1.", param="dimensions")
@@ -333,9 +331,7 @@ def _in_order(data: list[Any]) -> list[Any]:
     return rows
 
 
-def _matrix(
-    rows: list[Any], dim: int | None, name: Callable[[int], str]
-) -> NDArray[np.float32]:
+def _matrix(rows: list[Any], dim: int | None, name: Callable[[int], str]) -> NDArray[np.float32]:
     vectors = [_row(row, number, name) for number, row in enumerate(rows)]
     length = dim or (len(vectors[0]) if vectors else 0)
     matrix = np.empty((len(vectors), length), np.float32)

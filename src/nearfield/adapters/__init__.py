@@ -1,0 +1,1 @@
+"""nearfield's models inside other libraries."""

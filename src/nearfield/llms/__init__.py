@@ -1,0 +1,1 @@
+"""Chat models, as far as answering questions needs them."""

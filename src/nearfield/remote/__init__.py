@@ -1,0 +1,1 @@
+"""The transport shared by everything that speaks OpenAI's protocol."""

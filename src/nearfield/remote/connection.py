@@ -1,0 +1,176 @@
+"""Where a service is, how to log in, and what each of its refusals means there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nearfield.errors import AuthenticationError, ConfigError
+from nearfield.remote.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LOCAL_WAY_OUT = "For a model that needs no key, use Settings.embed_model = 'local'."
+_NO_KEY = "no-key-needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A service that speaks OpenAI's protocol.
+
+    Attributes:
+        name: The class that uses it, for messages.
+        base_url: Its address; for Azure, the resource's endpoint.
+        key: The key.
+        needs_key: Whether it must have one.
+        timeout_s: Seconds for a whole request, its answer included.
+        headers: Further headers of every request.
+        organization: OpenAI's organisation id.
+    """
+
+    name: str
+    base_url: str
+    key: Secret = field(default_factory=Secret)
+    needs_key: bool = True
+    timeout_s: float = 60.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    organization: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be one, and a missing key, at once."""
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            message = f"{self.name}: {self.where!r} is no address. Write it like 'https://host/v1'."
+            raise ConfigError(message)
+        if not self.timeout_s > 0:
+            message = f"{self.name}: timeout must be more than 0 seconds, not {self.timeout_s!r}."
+            raise ConfigError(message)
+        self.login()
+
+    @property
+    def where(self) -> str:
+        """Host, port and path of the address, without any password in it."""
+        url = urlsplit(self.base_url)
+        return (url.netloc.rpartition("@")[2] + url.path).rstrip("/") or self.base_url
+
+    def login(self) -> str:
+        """Give the key.
+
+        Returns:
+            The key, or a word that stands for none where none is needed.
+
+        Raises:
+            AuthenticationError: There is no key, and there must be one.
+        """
+        key = self.key.reveal()
+        if key is None and self.needs_key:
+            message = (
+                f"{self.name} needs an API key: set the environment variable "
+                f"{self.key.variable}, or pass api_key=... {LOCAL_WAY_OUT}"
+            )
+            raise AuthenticationError(message)
+        return key or _NO_KEY
+
+    def client_arguments(self) -> dict[str, Any]:
+        """Give what the SDK's client classes are made with."""
+        return {
+            "api_key": self.login(),
+            "base_url": self.base_url,
+            "organization": self.organization,
+            "default_headers": dict(self.headers) or None,
+            "timeout": self.timeout_s,
+            "max_retries": 0,
+        }
+
+    @property
+    def client_classes(self) -> tuple[str, str]:
+        """The names of the SDK's blocking and asynchronous client class."""
+        return "OpenAI", "AsyncOpenAI"
+
+    def advice(self, status: int | None, code: str | None) -> str:
+        """Say what to do about a refusal.
+
+        Args:
+            status: The HTTP status, or ``None`` when no answer came.
+            code: The service's name of the cause.
+
+        Returns:
+            One sentence.
+        """
+        key = f"{self.key.variable} or api_key" if self.key.variable else "api_key"
+        match status:
+            case None:
+                return f"Check the network and api_base ({self.where})."
+            case 401:
+                return f"Check the key ({key}) and that it belongs to {self.where}. {LOCAL_WAY_OUT}"
+            case 403:
+                return f"The key ({key}) is not allowed to use this model or region."
+            case 404 if code == "model_not_found":
+                return "Check the model's name and that your account may use it."
+            case 404:
+                return f"Check the model's name and api_base ({self.where})."
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class AzureConnection(Connection):
+    """An Azure OpenAI resource: four names must fit together.
+
+    Attributes:
+        deployment: The deployment's name, chosen by whoever made it; not the model's.
+        api_version: The version of Azure's interface, such as ``"2024-10-21"``.
+        token_provider: Gives a Microsoft Entra token, instead of a key.
+    """
+
+    deployment: str = ""
+    api_version: str = ""
+    token_provider: Callable[[], str] | None = field(default=None, repr=False)
+
+    def login(self) -> str:
+        """Give the key, or nothing where tokens are used."""
+        if self.token_provider is not None:
+            return _NO_KEY
+        return Connection.login(self)
+
+    def client_arguments(self) -> dict[str, Any]:
+        """Give what the SDK's client classes are made with."""
+        arguments = Connection.client_arguments(self)
+        del arguments["base_url"]
+        if self.token_provider is not None:
+            del arguments["api_key"]
+            arguments["azure_ad_token_provider"] = self.token_provider
+        return {
+            **arguments,
+            "azure_endpoint": self.base_url,
+            "azure_deployment": self.deployment,
+            "api_version": self.api_version,
+        }
+
+    @property
+    def client_classes(self) -> tuple[str, str]:
+        """The names of the SDK's blocking and asynchronous client class."""
+        return "AzureOpenAI", "AsyncAzureOpenAI"
+
+    def advice(self, status: int | None, code: str | None) -> str:
+        """Say which of the four names is wrong, as far as Azure's answer tells."""
+        match status:
+            case None:
+                return f"Check azure_endpoint ({self.where}) and the network."
+            case 401 | 403:
+                return (
+                    f"Check that api_key (AZURE_OPENAI_API_KEY) belongs to the resource "
+                    f"azure_endpoint names ({self.where})."
+                )
+            case 404 if code == "DeploymentNotFound":
+                return (
+                    f"azure_deployment {self.deployment!r} does not exist at {self.where}: use the "
+                    "deployment's own name, not the model's, and wait some minutes after making it."
+                )
+            case 404:
+                return (
+                    f"api_version {self.api_version!r} or azure_endpoint ({self.where}) is wrong: "
+                    "the endpoint ends after the host, without '/openai'."
+                )
+        return ""
