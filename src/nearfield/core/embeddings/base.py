@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,15 +17,17 @@ import numpy as np
 from nearfield.core.batching import make_plan
 from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta
 from nearfield.core.embeddings.driver import arun_plan, run_plan
-from nearfield.core.report import EmbeddingReport, count, reporting
-from nearfield.core.vectors import SimilarityMode, mean_vector, similarity
+from nearfield.core.embeddings.names import EmbeddingNames, check_texts
+from nearfield.core.report import EmbeddingReport, reporting
+from nearfield.core.vectors import SimilarityMode
+from nearfield.core.warn import warn
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nearfield.core.cache import EmbeddingCache
     from nearfield.core.batching import Budget, Plan
+    from nearfield.core.cache import EmbeddingCache
     from nearfield.core.tokens import TokenMeasure
     from nearfield.core.vectors import Vectors
 
@@ -36,7 +37,7 @@ InputType = Literal["query", "document"]
 MAX_BATCH_SIZE = 2048
 
 
-class BaseEmbedding(metaclass=EmbeddingMeta):
+class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
     """A model that turns texts into vectors.
 
     Args:
@@ -184,13 +185,13 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
     def _compute(self, texts: Sequence[str], input_type: InputType) -> object:
         """Compute one batch by the hook defined furthest down the class tree."""
         if _prefers_single_hooks(type(self), input_type):
-            return BaseEmbedding._encode(self, texts, input_type)  # noqa: SLF001
+            return BaseEmbedding._encode(self, texts, input_type)
         return self._encode(texts, input_type)
 
     async def _acompute(self, texts: Sequence[str], input_type: InputType) -> object:
         """Compute one batch, likewise, without blocking the loop."""
         if _prefers_single_hooks(type(self), input_type):
-            return await BaseEmbedding._aencode(self, texts, input_type)  # noqa: SLF001
+            return await BaseEmbedding._aencode(self, texts, input_type)
         return await self._aencode(texts, input_type)
 
     # The array API.
@@ -216,9 +217,11 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
             TypeError: ``texts`` is one string, or holds something that is not a string.
             InvalidVectorsError: The model returned something that is not ``n`` finite vectors.
         """
-        return self.encode_with_report(
+        vectors, report = self.encode_with_report(
             texts, input_type=input_type, show_progress=show_progress
-        )[0]
+        )
+        self._warn_of_cuts(report)
+        return vectors
 
     def encode_with_report(
         self,
@@ -227,7 +230,7 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
         input_type: InputType = "document",
         show_progress: bool = False,
     ) -> tuple[Vectors, EmbeddingReport]:
-        """Give the vectors of texts, and what it took.
+        """Give the vectors of texts, and what it took; cut texts are counted, not warned of.
 
         Args:
             texts: As for :meth:`encode`.
@@ -247,7 +250,7 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
                 run_plan(self, plan, input_type, show_progress=show_progress)
         finally:  # a failed call cost something too
             self.totals.add(**report.as_dict())
-        return self._finish(plan, report), report
+        return self._finish(plan), report
 
     async def aencode(
         self,
@@ -270,16 +273,30 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
             TypeError: As for :meth:`encode`.
             InvalidVectorsError: As for :meth:`encode`.
         """
+        vectors, report = await self.aencode_with_report(
+            texts, input_type=input_type, show_progress=show_progress
+        )
+        self._warn_of_cuts(report)
+        return vectors
+
+    async def aencode_with_report(
+        self,
+        texts: Sequence[str],
+        *,
+        input_type: InputType = "document",
+        show_progress: bool = False,
+    ) -> tuple[Vectors, EmbeddingReport]:
+        """Give the vectors of texts, and what it took, as :meth:`encode_with_report` does."""
         report, plan = self._begin(texts, input_type)
         try:
             with reporting(report):
                 await arun_plan(self, plan, input_type, show_progress=show_progress)
         finally:
             self.totals.add(**report.as_dict())
-        return self._finish(plan, report)
+        return self._finish(plan), report
 
     def _begin(self, texts: Sequence[str], input_type: InputType) -> tuple[EmbeddingReport, Plan]:
-        _check_texts(texts)
+        check_texts(texts)
         if input_type not in ("query", "document"):
             message = f"input_type must be 'query' or 'document', not {input_type!r}."
             raise ConfigError(message)
@@ -298,129 +315,19 @@ class BaseEmbedding(metaclass=EmbeddingMeta):
         """What a batch of a plan may weigh; ``None`` for no limit."""
         return None
 
-    def _finish(self, plan: Plan, report: EmbeddingReport) -> Vectors:
+    def _finish(self, plan: Plan) -> Vectors:
         vectors = plan.assemble(self.dim)
         if len(vectors) and self._dim is None:
             self._dim = vectors.shape[1]
-        if report.truncated_texts and self.on_truncation == "warn":
-            warnings.warn(
-                f"{report.truncated_texts} of {report.texts} texts were longer than the "
-                f"{self.max_tokens} tokens {self.model_name} reads; {report.truncated_tokens} "
-                "tokens were left out. Split the texts, or pass on_truncation='ignore'.",
-                stacklevel=4,
-            )
         return vectors
 
-    # The names of LlamaIndex.
-
-    def get_text_embedding(self, text: str) -> list[float]:
-        """Give the vector of one text as a list of ``dim`` floats."""
-        return self.get_text_embedding_batch([_checked_text(text)])[0]
-
-    def get_text_embeddings(self, texts: Sequence[str]) -> list[list[float]]:
-        """Give the vectors of texts as lists, in order."""
-        return self.get_text_embedding_batch(texts)
-
-    def get_text_embedding_batch(
-        self, texts: Sequence[str], show_progress: bool = False  # noqa: FBT001, FBT002 - LlamaIndex's
-    ) -> list[list[float]]:
-        """Give the vectors of texts as lists, in order.
-
-        Args:
-            texts: Any number of texts.
-            show_progress: Draw a bar on stderr, on a terminal only.
-
-        Returns:
-            One list of ``dim`` floats per text.
-        """
-        return _lists(self.encode(texts, show_progress=show_progress))
-
-    def get_query_embedding(self, query: str) -> list[float]:
-        """Give the vector of a question as a list of ``dim`` floats."""
-        return _lists(self.encode([_checked_text(query)], input_type="query"))[0]
-
-    def get_agg_embedding_from_queries(
-        self,
-        queries: Sequence[str],
-        agg_fn: Callable[[list[list[float]]], list[float]] | None = None,
-    ) -> list[float]:
-        """Give one vector for several questions.
-
-        Args:
-            queries: At least one question; embedded together, equal ones once.
-            agg_fn: Makes one vector of several; their mean by default.
-
-        Returns:
-            ``dim`` floats.
-
-        Raises:
-            ConfigError: There is no question.
-        """
-        vectors = self.encode(_some_queries(queries), input_type="query")
-        return agg_fn(_lists(vectors)) if agg_fn else list(mean_vector(vectors))
-
-    async def aget_text_embedding(self, text: str) -> list[float]:
-        """Give the vector of one text, as :meth:`get_text_embedding` does."""
-        return (await self.aget_text_embedding_batch([_checked_text(text)]))[0]
-
-    async def aget_text_embeddings(self, texts: Sequence[str]) -> list[list[float]]:
-        """Give the vectors of texts, as :meth:`get_text_embeddings` does."""
-        return await self.aget_text_embedding_batch(texts)
-
-    async def aget_text_embedding_batch(
-        self, texts: Sequence[str], show_progress: bool = False  # noqa: FBT001, FBT002
-    ) -> list[list[float]]:
-        """Give the vectors of texts, as :meth:`get_text_embedding_batch` does."""
-        return _lists(await self.aencode(texts, show_progress=show_progress))
-
-    async def aget_query_embedding(self, query: str) -> list[float]:
-        """Give the vector of a question, as :meth:`get_query_embedding` does."""
-        return _lists(await self.aencode([_checked_text(query)], input_type="query"))[0]
-
-    async def aget_agg_embedding_from_queries(
-        self,
-        queries: Sequence[str],
-        agg_fn: Callable[[list[list[float]]], list[float]] | None = None,
-    ) -> list[float]:
-        """Give one vector for several questions, as :meth:`get_agg_embedding_from_queries` does."""
-        vectors = await self.aencode(_some_queries(queries), input_type="query")
-        return agg_fn(_lists(vectors)) if agg_fn else list(mean_vector(vectors))
-
-    def similarity(
-        self,
-        embedding1: object,
-        embedding2: object,
-        mode: SimilarityMode | str = SimilarityMode.COSINE,
-    ) -> float:
-        """Compare two vectors.
-
-        Args:
-            embedding1: ``dim`` numbers.
-            embedding2: ``dim`` numbers.
-            mode: Cosine, dot product, or minus the Euclidean distance.
-
-        Returns:
-            The score; higher is nearer.
-        """
-        return float(similarity(embedding1, embedding2, mode)[0, 0])
-
-    # The names of LangChain.
-
-    def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
-        """Give the vectors of texts as lists, as LangChain asks for them."""
-        return self.get_text_embedding_batch(texts)
-
-    def embed_query(self, text: str) -> list[float]:
-        """Give the vector of a question as a list, as LangChain asks for it."""
-        return self.get_query_embedding(text)
-
-    async def aembed_documents(self, texts: Sequence[str]) -> list[list[float]]:
-        """Give the vectors of texts, as :meth:`embed_documents` does."""
-        return await self.aget_text_embedding_batch(texts)
-
-    async def aembed_query(self, text: str) -> list[float]:
-        """Give the vector of a question, as :meth:`embed_query` does."""
-        return await self.aget_query_embedding(text)
+    def _warn_of_cuts(self, report: EmbeddingReport) -> None:
+        if report.truncated_texts and self.on_truncation == "warn":
+            warn(
+                f"{report.truncated_texts} of {report.texts} texts were longer than the "
+                f"{self.max_tokens} tokens {self.model_name} reads; {report.truncated_tokens} "
+                "tokens were left out. Split the texts, or pass on_truncation='ignore'."
+            )
 
 
 def _defines(cls: type, name: str) -> bool:
@@ -447,38 +354,8 @@ def _rows(values: object) -> Any:
     return values if isinstance(values, (list, tuple)) else np.asarray(values)
 
 
-def _lists(vectors: Vectors) -> list[list[float]]:
-    rows: list[list[float]] = vectors.tolist()
-    return rows
-
-
-def _check_texts(texts: object) -> None:
-    if isinstance(texts, (str, bytes)):
-        message = "Expected a list of texts, got one text. Write [text]."
-        raise TypeError(message)
-    for number, text in enumerate(texts):  # type: ignore[arg-type]
-        if not isinstance(text, str):
-            message = f"Text {number} is of type {type(text).__name__}, not str."
-            raise TypeError(message)
-
-
-def _checked_text(text: object) -> str:
-    if not isinstance(text, str):
-        message = f"Expected a text, got {type(text).__name__}."
-        raise TypeError(message)
-    return text
-
-
 def _checked_batch_size(size: int) -> int:
     if not isinstance(size, int) or not 1 <= size <= MAX_BATCH_SIZE:
         message = f"embed_batch_size must be between 1 and {MAX_BATCH_SIZE}, not {size!r}."
         raise ConfigError(message)
     return size
-
-
-def _some_queries(queries: Sequence[str]) -> Sequence[str]:
-    _check_texts(queries)
-    if not queries:
-        message = "No queries to aggregate. Pass at least one."
-        raise ConfigError(message)
-    return queries

@@ -10,8 +10,10 @@ from __future__ import annotations
 import abc
 import inspect
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SYNC_HOOKS = ("_get_query_embedding", "_get_text_embedding", "_get_text_embeddings")
 """The sync hooks a class may define in LlamaIndex's style."""
@@ -62,7 +64,7 @@ class EmbeddingMeta(abc.ABCMeta):
 
     @classmethod
     def __prepare__(
-        mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any
+        cls, name: str, bases: tuple[type, ...], /, **kwargs: Any
     ) -> Mapping[str, object]:
         """Give the mapping in which the class body is run."""
         super().__prepare__(name, bases, **kwargs)

@@ -66,20 +66,22 @@ def run_plan(
             _keep(model, plan, batch, values, input_type)
             bar.advance(len(batch.texts))
 
+        def compute(texts: Sequence[str]) -> object:
+            return model._compute(texts, input_type)  # noqa: SLF001
+
         if workers <= 1:
             for batch in batches:
-                keep(batch, model._compute(batch.texts, input_type))  # noqa: SLF001
+                keep(batch, compute(batch.texts))
             return
         with ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
-            _run_in_pool(pool, workers, model, batches, input_type, keep)
+            _run_in_pool(pool, workers, batches, compute, keep)
 
 
 def _run_in_pool(
     pool: ThreadPoolExecutor,
     workers: int,
-    model: BaseEmbedding,
     batches: list[Batch],
-    input_type: InputType,
+    compute: Callable[[Sequence[str]], object],
     keep: Callable[[Batch, object], None],
 ) -> None:
     running: dict[Future[object], Batch] = {}
@@ -87,8 +89,7 @@ def _run_in_pool(
     failure: Exception | None = None
     while True:
         while failure is None and len(running) < workers and (batch := next(waiting, None)):
-            run = copy_context().run
-            running[pool.submit(run, model._compute, batch.texts, input_type)] = batch  # noqa: SLF001
+            running[pool.submit(copy_context().run, compute, batch.texts)] = batch
         if not running:
             break
         for future in wait(running, return_when=FIRST_COMPLETED).done:
