@@ -178,7 +178,7 @@ class EmbeddingCache:
                 with connection:
                     yield connection
             except sqlite3.Error as error:
-                message = f"The embedding cache {self.path} cannot be used: {error}. Delete the file."
+                message = f"The embedding cache {self.path} cannot be used: {error}. Delete it."
                 raise StoreError(message) from error
 
     def _connect(self) -> sqlite3.Connection:

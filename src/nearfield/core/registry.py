@@ -48,7 +48,7 @@ class Registered:
         except (AttributeError, ModuleNotFoundError) as error:
             if isinstance(error, ModuleNotFoundError) and error.name != module:
                 raise
-            message = f"{self.target!r} is registered but cannot be imported. Check its entry point."
+            message = f"{self.target!r} is registered but not there. Check its entry point."
             raise ConfigError(message) from error
 
 
@@ -67,7 +67,10 @@ EMBEDDINGS: dict[str, Registered] = {
         f"{_OURS}.azure_openai:AzureOpenAIEmbedding", "Azure OpenAI", "azure_deployment", "loopback"
     ),
     "openai-like": Registered(
-        f"{_OURS}.openai_like:OpenAILikeEmbedding", "any OpenAI-like server", "model_name", "loopback"
+        f"{_OURS}.openai_like:OpenAILikeEmbedding",
+        "any OpenAI-like server",
+        "model_name",
+        "loopback",
     ),
     "langchain": Registered(f"{_OURS}.langchain:LangchainEmbedding", "any LangChain embeddings"),
     "llama-index": Registered(

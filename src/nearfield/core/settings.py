@@ -119,7 +119,10 @@ class SettingsStore:
 
     @property
     def embed_model(self) -> BaseEmbedding:
-        """The embedding model; the bundled one unless set. Anything :func:`resolve_embed_model` takes may be set."""
+        """The embedding model; the bundled one unless set.
+
+        Anything that :func:`resolve_embed_model` takes may be assigned.
+        """
         model: BaseEmbedding | None = self._get("embed_model")
         return self._default_model() if model is None else model
 

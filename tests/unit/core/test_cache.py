@@ -85,7 +85,7 @@ def test_a_file_that_is_no_cache_says_what_to_do(tmp_path):
     path = tmp_path / "cache.db"
     path.write_bytes(b"not a database at all" * 100)
 
-    with pytest.raises(StoreError, match="Delete the file"):
+    with pytest.raises(StoreError, match="Delete it"):
         EmbeddingCache(path).info()
 
 
@@ -99,7 +99,7 @@ def test_clearing_says_how_many_there_were(cache):
 def test_it_can_be_pickled(cache):
     cache.put_many("model", "document", ["a"], vectors(1))
 
-    copy = pickle.loads(pickle.dumps(cache))  # noqa: S301 - our own bytes
+    copy = pickle.loads(pickle.dumps(cache))
 
     assert list(copy.get_many("model", "document", ["a"])) == ["a"]
     copy.close()

@@ -120,7 +120,13 @@ def test_the_model_may_be_set_by_name_object_or_foreign_object():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("chunk_size", 0), ("chunk_size", "big"), ("chunk_overlap", -1), ("threads", True), ("nonsense", 1)],
+    [
+        ("chunk_size", 0),
+        ("chunk_size", "big"),
+        ("chunk_overlap", -1),
+        ("threads", True),
+        ("nonsense", 1),
+    ],
 )
 def test_nonsense_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=name):

@@ -66,7 +66,7 @@ def test_a_llama_index_object_is_known_by_its_methods():
 
 @pytest.mark.parametrize("name", ["nosuch", "nosuch:model", "gpt", ""])
 def test_an_unknown_name_lists_what_exists(name):
-    with pytest.raises(UnknownProviderError, match="azure.*bundled.*local.*openai"):
+    with pytest.raises(UnknownProviderError, match=r"azure.*bundled.*local.*openai"):
         resolve_embed_model(name)
 
 
