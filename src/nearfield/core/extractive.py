@@ -112,6 +112,32 @@ async def aextract(
     return best_extracts(vector, vectors, some, count)
 
 
+def best_spans(
+    model: BaseEmbedding, question: str, nodes: Sequence[NodeWithScore]
+) -> list[tuple[int, int] | None]:
+    """Find in every node the sentence that comes nearest to a question.
+
+    Args:
+        model: What compares them; the model that found the nodes.
+        question: The question.
+        nodes: The nodes found.
+
+    Returns:
+        For each node the first character of the sentence in its text and one past
+        the last; ``None`` for a node without any sentence.
+    """
+    spans: list[tuple[int, int] | None] = [None] * len(nodes)
+    some = list(_sentences(nodes))
+    if not some:
+        return spans
+    query = model.encode([question], input_type="query")[0]
+    vectors, _ = model.encode_with_report([sentence.text for sentence in some])
+    ranked = best_extracts(query, vectors, some, len(some))
+    for best in reversed(ranked):  # the best of each node is written last, and stays
+        spans[best.source] = (best.start, best.end)
+    return spans
+
+
 def _sentences(nodes: Sequence[NodeWithScore]) -> Iterator[Extract]:
     for source, found in enumerate(nodes):
         for start, end in sentence_spans(found.node.text):
