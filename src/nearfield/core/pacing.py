@@ -131,19 +131,20 @@ class Pace:
         with self._lock:
             self._held_until = max(self._held_until, now + seconds)
 
-    def learn(self, headers: Mapping[str, str], now: float) -> None:
+    def learn(self, headers: Mapping[str, str], tokens: float, now: float) -> None:
         """Take what an answer says of limits not given by hand.
 
         Args:
             headers: The answer's headers, names in lower case.
+            tokens: The tokens its request was reserved with; that one is counted already.
             now: The time.
         """
         with self._lock:
-            for name in ("requests", "tokens"):
+            for name, own in (("requests", 1.0), ("tokens", tokens)):
                 if self._given(name) is None:
-                    self._learn(name, headers, now)
+                    self._learn(name, headers, own, now)
 
-    def _learn(self, name: str, headers: Mapping[str, str], now: float) -> None:
+    def _learn(self, name: str, headers: Mapping[str, str], own: float, now: float) -> None:
         limit = _amount(headers.get(f"x-ratelimit-limit-{name}"))
         left = _amount(headers.get(f"x-ratelimit-remaining-{name}"))
         if not limit or left is None:
@@ -152,8 +153,9 @@ class Pace:
         # "Reset" is the time until the limit is whole again, so the missing part
         # comes in over that time.
         rate = (limit - left) / reset if reset and left < limit else limit / MINUTE_S
-        # Others' requests may not have reached the service's count yet.
-        self._buckets[name] = Bucket(limit, rate, min(left, limit) - self._in_flight[name], now)
+        # Other requests under way may not have reached the service's count yet.
+        others = self._in_flight[name] - own
+        self._buckets[name] = Bucket(limit, rate, min(left, limit) - others, now)
 
     def _given(self, name: str) -> float | None:
         return self.requests_per_minute if name == "requests" else self.tokens_per_minute

@@ -172,7 +172,7 @@ class Service:
         with self._sending(tokens), self._clients.lend() as client, self._translated():
             request = _request(client, endpoint, body)
             with deadline(self.connection.timeout_s), request as response:
-                self._heard(response)
+                self._heard(response, tokens)
                 chunks = _Chunks()
                 for chunk in response.iter_bytes():
                     chunks.add(chunk)
@@ -185,7 +185,7 @@ class Service:
             with self._translated():
                 request = _request(client, endpoint, body)
                 async with asyncio.timeout(self.connection.timeout_s), request as response:
-                    self._heard(response)
+                    self._heard(response, tokens)
                     chunks = _Chunks()
                     async for chunk in response.iter_bytes():
                         chunks.add(chunk)
@@ -197,7 +197,7 @@ class Service:
             client = stack.enter_context(self._clients.lend())
             stack.enter_context(self._translated())
             response = stack.enter_context(_request(client, endpoint, body))
-            self._heard(response)
+            self._heard(response, 0.0)
             return stack.pop_all(), response.iter_lines()
 
     async def _aopen(
@@ -208,7 +208,7 @@ class Service:
             client = await stack.enter_async_context(self._clients.alend())
             stack.enter_context(self._translated())
             response = await stack.enter_async_context(_request(client, endpoint, body))
-            self._heard(response)
+            self._heard(response, 0.0)
             return stack.pop_all(), response.iter_lines()
 
     # What both ways share.
@@ -264,9 +264,9 @@ class Service:
             # The SDK's error may repeat the key or the texts; its message is in ours.
             raise ours from None
 
-    def _heard(self, response: Any) -> None:
+    def _heard(self, response: Any, tokens: float) -> None:
         self._reached = True
-        self.pace.learn(response.headers, self.clock.now())
+        self.pace.learn(response.headers, tokens, self.clock.now())
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the pace's state and lock behind when pickled."""
