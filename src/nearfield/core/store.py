@@ -9,7 +9,7 @@ or none.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from nearfield.core.vectors import SimilarityMode
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node, NodeWithScore
-    from nearfield.core.vectors import Vectors
+    from nearfield.core.vectors import Vector, Vectors
 
 QueryMode = Literal["vector", "text"]
 """By vectors, or by words (BM25); the retriever fuses the two into ``"hybrid"``."""
@@ -97,12 +97,35 @@ class Found:
     engine: str = "exact"
 
 
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store holds.
+
+    Attributes:
+        documents: How many documents.
+        nodes: How many nodes.
+        header: Its header; ``None`` while the store is new.
+        size_bytes: Bytes it takes: on disk if it is persistent, else in memory.
+        changed_at: When it was last written, in seconds since 1970; ``None`` if never.
+        path: Where it is, if it is a file.
+    """
+
+    documents: int
+    nodes: int
+    header: Header | None
+    size_bytes: int
+    changed_at: float | None = None
+    path: str | None = None
+
+
 @runtime_checkable
 class VectorStore(Protocol):
     """The contract of a store.
 
     A new, empty store has no header; :meth:`initialize` gives it one. All
-    methods may be called from several threads.
+    methods may be called from several threads. Metadata must be JSON: see
+    :mod:`nearfield.core.metadata`. What the arguments must satisfy is checked
+    by :mod:`nearfield.core.store_checks`, the same way in every store.
     """
 
     capabilities: Capabilities
@@ -120,11 +143,21 @@ class VectorStore(Protocol):
             StoreError: The stored metric differs.
         """
 
+    def update_facts(self, facts: Metadata) -> None:
+        """Merge facts into those of the header, in one transaction.
+
+        Raises:
+            StoreError: The store is new and has no header yet.
+        """
+
     def add(self, entries: Sequence[Entry]) -> None:
         """Write new documents, in one transaction.
 
         Raises:
-            StoreError: A document or node id is already there; nothing is written.
+            DimensionMismatchError: The vectors are of another length than the header says.
+            InvalidVectorsError: A vector is not finite.
+            ConfigError: Metadata is not JSON.
+            StoreError: A document or node id is already there, or given twice.
         """
 
     def upsert(self, entries: Sequence[Entry]) -> None:
@@ -133,14 +166,23 @@ class VectorStore(Protocol):
         Raises:
             DimensionMismatchError: The vectors are of another length than the header says.
             InvalidVectorsError: A vector is not finite.
+            ConfigError: Metadata is not JSON.
             StoreError: Two entries share an id, or a node id belongs to another document.
         """
 
     def delete(self, document_ids: Sequence[str]) -> int:
-        """Remove documents with all their nodes, in one transaction; say how many were there."""
+        """Remove documents with all their nodes, in one transaction.
+
+        Returns:
+            How many of the documents were there.
+        """
 
     def delete_nodes(self, node_ids: Sequence[str]) -> int:
-        """Remove single nodes; say how many were there. A document left empty stays known."""
+        """Remove single nodes, in one transaction; a document left empty stays known.
+
+        Returns:
+            How many of the nodes were there.
+        """
 
     def query(
         self,
@@ -151,7 +193,10 @@ class VectorStore(Protocol):
         mode: QueryMode = "vector",
         texts: Sequence[str] = (),
     ) -> list[Found]:
-        """Find the nearest nodes of each query.
+        """Find the nearest nodes of each query, in one version of the store.
+
+        A vector's score is a function of the two vectors alone, computed in
+        float64: it is the same in any batch, on any store that is exact.
 
         Args:
             vectors: ``(q, dim)`` float32 for ``mode="vector"``.
@@ -164,7 +209,8 @@ class VectorStore(Protocol):
             One answer per query, in order.
 
         Raises:
-            ConfigError: ``top_k`` makes no sense.
+            ConfigError: ``top_k`` or the filters make no sense.
+            InvalidVectorsError: A query is not finite.
             DimensionMismatchError: The queries are of another length than the header says.
             NotSupportedError: The store lacks the mode, or filters.
         """
@@ -179,7 +225,7 @@ class VectorStore(Protocol):
     def documents(self) -> Iterator[tuple[str, Metadata]]:
         """Give every document's id and facts, in the order of writing."""
 
-    def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Any]]:
+    def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Vector]]:
         """Give nodes with their vectors ``(dim,)``, in the order of writing.
 
         Args:
@@ -188,6 +234,9 @@ class VectorStore(Protocol):
 
     def count(self) -> int:
         """Give the number of nodes."""
+
+    def info(self) -> StoreInfo:
+        """Give what the store holds: documents, nodes, size, last change."""
 
     def close(self) -> None:
         """Let go of files and connections; calling it twice is harmless."""

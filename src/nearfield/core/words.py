@@ -1,0 +1,157 @@
+"""Search by words: BM25 over a full-text index of SQLite (FTS5).
+
+The index holds words, not texts: the text of a row must be given again to take
+it out. Words are compared without case or accents, English ones by their stem.
+Scripts written without spaces (Chinese, Japanese, Thai, ...) are indexed by
+the letter and searched by pairs of letters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+SCHEMA = (
+    "CREATE VIRTUAL TABLE words USING "
+    "fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')"
+)
+MAX_QUERY_WORDS = 256
+
+_WITHOUT_SPACES = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # Japanese kana
+    "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+)
+_LETTER = re.compile(f"([{_WITHOUT_SPACES}])")
+_WORD = re.compile(rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}]+")
+
+
+def add_words(connection: sqlite3.Connection, rows: Iterable[tuple[int, str]]) -> None:
+    """Index texts.
+
+    Args:
+        connection: A connection to a database with :data:`SCHEMA`.
+        rows: Row numbers, not yet there, and their texts.
+    """
+    connection.executemany(
+        "INSERT INTO words (rowid, text) VALUES (?, ?)",
+        ((row, _indexable(text)) for row, text in rows),
+    )
+
+
+def remove_words(connection: sqlite3.Connection, rows: Iterable[tuple[int, str]]) -> None:
+    """Take texts out of the index.
+
+    Args:
+        connection: A connection to a database with :data:`SCHEMA`.
+        rows: Row numbers and the very texts they were added with.
+    """
+    connection.executemany(
+        "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
+        ((row, _indexable(text)) for row, text in rows),
+    )
+
+
+def find_words(
+    connection: sqlite3.Connection, text: str, k: int, among: Sequence[int] | None = None
+) -> list[tuple[int, float]]:
+    """Rank rows by the words of a text.
+
+    Args:
+        connection: A connection to a database with :data:`SCHEMA`.
+        text: Any text; its first 256 different words count, none is an operator.
+        k: How many rows, at least 1.
+        among: Only these rows; all when ``None``.
+
+    Returns:
+        Rows with at least one of the words, with their BM25 score, best
+        first; equal scores in the order of rows.
+    """
+    expression = _match_expression(text)
+    if not expression:
+        return []
+    only = "" if among is None else " AND rowid IN (SELECT value FROM json_each(?))"
+    bound = (expression, k) if among is None else (expression, json.dumps(list(among)), k)
+    found = connection.execute(
+        f"SELECT rowid, -rank FROM words WHERE words MATCH ?{only} "  # noqa: S608 - two constants
+        "ORDER BY rank, rowid LIMIT ?",
+        bound,
+    )
+    return [(int(row), float(score)) for row, score in found]
+
+
+class WordIndex:
+    """A word index in memory, made when first asked, and only as far as then needed.
+
+    Not safe to use from several threads at once.
+    """
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._upto = 0
+
+    def extend(self, end: int, rows_from: Callable[[int], Iterable[tuple[int, str]]]) -> None:
+        """Index what was written since the last time.
+
+        Args:
+            end: One past the last row.
+            rows_from: Gives the rows from a number on, with their texts.
+        """
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                ":memory:", isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute(SCHEMA)
+        if self._upto < end:
+            self._connection.execute("BEGIN")
+            add_words(self._connection, rows_from(self._upto))
+            self._connection.execute("COMMIT")
+            self._upto = end
+
+    def remove(self, rows: Iterable[tuple[int, str]]) -> None:
+        """Take rows out, where they are in.
+
+        Args:
+            rows: Row numbers and their texts.
+        """
+        if self._connection is not None:
+            remove_words(self._connection, (row for row in rows if row[0] < self._upto))
+
+    def find(self, text: str, k: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
+        """Rank rows by the words of a text, as :func:`find_words` does."""
+        return [] if self._connection is None else find_words(self._connection, text, k, among)
+
+    def close(self) -> None:
+        """Let go of the index; it may be made again."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._upto = None, 0
+
+
+def _indexable(text: str) -> str:
+    """Put letters of scripts without spaces apart; replace what UTF-8 cannot say."""
+    if text.isascii():
+        return text
+    return _LETTER.sub(r" \1 ", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _match_expression(text: str) -> str:
+    """Write a text as an FTS5 query in which every word is a quoted phrase."""
+    phrases: dict[str, None] = {}
+    for match in _WORD.finditer(text):
+        word = match[0]
+        if _LETTER.match(word):
+            pairs = pairwise(word) if len(word) > 1 else [(word,)]
+            phrases.update((" ".join(pair), None) for pair in pairs)
+        else:
+            phrases[word.lower()] = None
+        if len(phrases) >= MAX_QUERY_WORDS:
+            break
+    return " OR ".join(f'"{phrase}"' for phrase in list(phrases)[:MAX_QUERY_WORDS])
