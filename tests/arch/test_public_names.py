@@ -133,13 +133,13 @@ def _described(docstring):
 
 def waiting_classes():
     from nearfield.core.embeddings import BaseEmbedding
-    from nearfield.core.query_engine import RetrieverQueryEngine
-    from nearfield.core.retriever import VectorIndexRetriever
+    from nearfield.core.query_engine import QueryEngine
+    from nearfield.core.retriever import Retriever
 
     return {
         BaseEmbedding: ("encode", "get_", "embed_"),
-        VectorIndexRetriever: ("retrieve",),
-        RetrieverQueryEngine: ("query",),
+        Retriever: ("retrieve", "search"),
+        QueryEngine: ("query",),
     }
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence, Sized
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 
 FEW_DOCUMENTS = 1000
 DELETED_AT_ONCE = 1000
-
-TRUNCATED = "truncated_tokens"
-"""The fact of a node that tells how many of its tokens the model did not read."""
+TRUNCATION_FACTS = ("truncated_texts", "truncated_tokens")
+"""Facts of the header: what the model did not read, in all since the index was made."""
 
 
 @dataclass(slots=True)
@@ -143,6 +142,7 @@ class Ingest:
         entries: Channel[list[Entry]] = Channel()
         # Left from the last line up: reading stops, what is embedded is written, the bar ends.
         with (
+            _afterwards(lambda: self._record_truncation(report)),
             suppress(AbandonedError),  # the writer's own error, raised below, says why
             progress(total, "Indexing", show=show_progress) as bar,
             _thread("write", _write, entries, self.store),
@@ -158,6 +158,14 @@ class Ingest:
                 if stop is not None and stop.is_set():
                     break
         entries.check()
+
+    def _record_truncation(self, report: IngestReport) -> None:
+        header = self.store.header
+        if header is not None and report.truncated_texts:
+            facts = header.facts
+            self.store.update_facts(
+                {name: facts.get(name, 0) + getattr(report, name) for name in TRUNCATION_FACTS}
+            )
 
     def _embed(self, drafts: Sequence[Draft], report: IngestReport) -> list[Entry]:
         nodes = [node for draft in drafts for node in draft.nodes]
@@ -177,19 +185,12 @@ class Ingest:
         if not texts:
             return {}
         stored = self.store.nodes(list(texts))
-        return {
-            node.id: vector
-            for node, vector in stored
-            if texts[node.id] == node.text and TRUNCATED not in node.metadata
-        }
+        return {node.id: vector for node, vector in stored if texts[node.id] == node.text}
 
     def _vectors(
-        self, nodes: list[Node], stored: Mapping[str, Vector], report: IngestReport
+        self, nodes: Sequence[Node], stored: Mapping[str, Vector], report: IngestReport
     ) -> Vectors:
-        """Give the vectors of nodes: their own, those stored, and the rest computed.
-
-        Nodes the model could not read whole are replaced by ones that say so.
-        """
+        """Give the vectors of nodes: their own, those stored, and the rest computed."""
         ready: dict[int, Any] = {}
         for number, node in enumerate(nodes):
             vector = stored.get(node.id) if node.embedding is None else node.embedding
@@ -197,10 +198,7 @@ class Ingest:
                 ready[number] = vector
         missing = [number for number in range(len(nodes)) if number not in ready]
         began = time.perf_counter()
-        before = report.truncated_texts
         computed = self._compute([nodes[number].text for number in missing], report)
-        if report.truncated_texts > before:
-            _mark_truncated(self.model, nodes, missing)
         report.embedding_s += time.perf_counter() - began
         if missing and not ready:
             return computed
@@ -253,18 +251,6 @@ def _write(entries: Channel[list[Entry]], store: VectorStore) -> None:
             store.upsert(batch)
     except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
         entries.abandon(error)
-
-
-def _mark_truncated(model: BaseEmbedding, nodes: list[Node], numbers: Sequence[int]) -> None:
-    """Write into nodes how many of their tokens the model left out."""
-    if model.measure is None or model.max_tokens is None:
-        return
-    room = model.max_tokens - model.measure.special_tokens
-    offsets = model.measure.offsets([nodes[number].text for number in numbers])
-    for number, tokens in zip(numbers, offsets, strict=True):
-        if len(tokens) > room:
-            facts = {**nodes[number].metadata, TRUNCATED: len(tokens) - room}
-            nodes[number] = replace(nodes[number], metadata=facts)
 
 
 def _own_vector(vector: Any, node: Node, dim: int) -> Vector:

@@ -1,0 +1,369 @@
+"""The index: documents in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nearfield.core.drafts import WINDOW_NODES
+from nearfield.core.embeddings.rebuild import name_of, rebuild
+from nearfield.core.embeddings.resolve import resolve_embed_model
+from nearfield.core.query_engine import QueryEngine
+from nearfield.core.retriever import DEFAULT_TOP_K, Retriever
+from nearfield.core.settings import Settings
+from nearfield.core.splitting import default_splitter, make_split
+from nearfield.core.storage import StorageContext, exists, open_store, save_store
+from nearfield.core.store import Header
+from nearfield.core.vectors import SimilarityMode
+from nearfield.core.writable import WritableIndex, warn_of
+from nearfield.errors import ConfigError, ModelMismatchError, NearfieldError, StoreError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from nearfield.core.embeddings import BaseEmbedding
+    from nearfield.core.schema import Document, Metadata, Node
+    from nearfield.core.store import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class RefDocInfo:
+    """What the index has of a document.
+
+    Attributes:
+        node_ids: Its nodes, in order.
+        metadata: Its facts.
+    """
+
+    node_ids: list[str] = field(default_factory=list)
+    metadata: Metadata = field(default_factory=dict)
+
+
+class VectorStoreIndex(WritableIndex):
+    """Documents that can be searched by meaning.
+
+    It is made by :meth:`from_documents`, opened by :meth:`open`, and closed by
+    :meth:`close` or at the end of a ``with`` block.
+
+    Args:
+        nodes: Nodes to begin with.
+        store: Where everything is kept; in memory by default.
+        embed_model: The model, or a name for one; ``Settings.embed_model`` by default.
+        similarity_mode: How vectors are compared, for a new store; what the model
+            was trained for by default, which is nearly always cosine.
+        transformations: A splitter, then functions from nodes to nodes; by default
+            ``Settings.node_parser``, or a sentence splitter fitted to the model.
+        storage_context: LlamaIndex's way to name the store.
+        show_progress: Draw bars on stderr, on a terminal only.
+        insert_batch_size: Nodes that are embedded and written together, about.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        ModelMismatchError: The store was made by another model.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node] | None = None,
+        *,
+        store: VectorStore | None = None,
+        embed_model: Any = None,
+        similarity_mode: SimilarityMode | str | None = None,
+        transformations: Sequence[Any] | None = None,
+        storage_context: StorageContext | None = None,
+        show_progress: bool = False,
+        insert_batch_size: int = WINDOW_NODES,
+    ) -> None:
+        if insert_batch_size < 1:
+            message = f"insert_batch_size must be at least 1, not {insert_batch_size!r}."
+            raise ConfigError(message)
+        self.store = _one_store(store, storage_context)
+        self.embed_model = _model_for(self.store.header, embed_model)
+        self._similarity_mode = _metric_for(self.store.header, similarity_mode)
+        self._show_progress = show_progress
+        self._insert_batch_size = insert_batch_size
+        self._facts: Metadata = {}
+        self._split = self._make_split(transformations)
+        if nodes:
+            self.insert_nodes(nodes)
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        *,
+        path: str | os.PathLike[str] | None = None,
+        store: VectorStore | None = None,
+        storage_context: StorageContext | None = None,
+        **options: Any,
+    ) -> Self:
+        """Index documents.
+
+        Args:
+            documents: Any iterable; a generator is streamed, in bounded memory.
+            path: The file to keep the index in. If there is one already, only new
+                and changed documents are embedded.
+            store: Or any other store.
+            storage_context: LlamaIndex's way to name the store.
+            options: ``embed_model``, ``similarity_mode``, ``transformations``,
+                ``show_progress`` and ``insert_batch_size``, as for the class.
+
+        Returns:
+            The index; in memory when no place is named.
+
+        Raises:
+            ConfigError: More than one place is named, or an option makes no sense.
+            ModelMismatchError: The index that is there was made by another model.
+            NearfieldError: A document could not be embedded or written; those before
+                it are in the index.
+        """
+        if path is not None:
+            if store is not None or storage_context is not None:
+                message = (
+                    "Pass path, store or storage_context, not several: an index has one place."
+                )
+                raise ConfigError(message)
+            store = open_store(path)
+        index = cls(store=store, storage_context=storage_context, **options)
+        warn_of(index.ingest(documents), index.embed_model)
+        return index
+
+    @classmethod
+    async def afrom_documents(cls, documents: Iterable[Document], **options: Any) -> Self:
+        """Index documents, as :meth:`from_documents` does."""
+        return await asyncio.to_thread(cls.from_documents, documents, **options)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        embed_model: Any = None,
+        *,
+        read_only: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Open an index that was made before.
+
+        Args:
+            path: Its file, or ``"name://..."`` for a registered store.
+            embed_model: The model that made it. By default the one in the settings,
+                if it made it, or else the one the index names, if it runs here.
+            read_only: Refuse to write, and write nothing.
+            options: As for the class.
+
+        Returns:
+            The index.
+
+        Raises:
+            StoreError: There is no index.
+            CorruptStoreError: The file is damaged or something else.
+            ModelMismatchError: Another model made it.
+        """
+        if not exists(path):
+            message = (
+                f"There is no index at {str(path)!r}. "
+                "Make one with VectorStoreIndex.from_documents(documents, path=...)."
+            )
+            raise StoreError(message)
+        with _closed_on_failure(open_store(path, read_only=read_only)) as store:
+            return cls(store=store, embed_model=embed_model, **options)
+
+    @classmethod
+    def from_vector_store(
+        cls, vector_store: VectorStore, embed_model: Any = None, **options: Any
+    ) -> Self:
+        """Give the index over a store.
+
+        Args:
+            vector_store: The store, new or filled.
+            embed_model: As for :meth:`open`.
+            options: As for the class.
+
+        Returns:
+            The index.
+
+        Raises:
+            ModelMismatchError: Another model made it.
+        """
+        return cls(store=vector_store, embed_model=embed_model, **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole index to a file, which is replaced whole or not at all.
+
+        Args:
+            path: The file; an index that is there is replaced.
+
+        Raises:
+            ConfigError: Something else is there.
+            StoreError: The file cannot be written.
+        """
+        save_store(self.store, path)
+
+    async def asave(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole index to a file, as :meth:`save` does."""
+        await asyncio.to_thread(self.save, path)
+
+    def as_retriever(
+        self, similarity_top_k: int = DEFAULT_TOP_K, *, embed_model: Any = None, **options: Any
+    ) -> Retriever:
+        """Give a retriever; it sees later changes of the index too.
+
+        Args:
+            similarity_top_k: The most nodes per question, at least 1.
+            embed_model: Another way to embed questions, into the same vectors.
+            options: ``mode``, ``filters``, ``doc_ids``, ``node_ids``, ``score_cutoff``,
+                ``nodes_per_document``, ``mmr_threshold``: see
+                :class:`~nearfield.core.retriever.SearchOptions`.
+
+        Returns:
+            The retriever.
+
+        Raises:
+            ConfigError: An option makes no sense.
+            NotSupportedError: The store cannot search by words.
+            TypeError: An option is unknown.
+        """
+        model = self.embed_model if embed_model is None else resolve_embed_model(embed_model)
+        return Retriever(self.store, model, similarity_top_k=similarity_top_k, **options)
+
+    def as_query_engine(
+        self,
+        llm: Any = None,
+        *,
+        similarity_top_k: int = DEFAULT_TOP_K,
+        response_mode: str = "auto",
+        **options: Any,
+    ) -> QueryEngine:
+        """Give a query engine: questions in, answers with sources out.
+
+        Args:
+            llm: A chat model; ``Settings.llm`` by default. Without one, answers are
+                sentences picked from the documents.
+            similarity_top_k: How many nodes an answer is made from, at least 1.
+            response_mode: See :class:`~nearfield.core.query_engine.QueryEngine`.
+            options: As for :meth:`as_retriever`.
+
+        Returns:
+            The query engine.
+
+        Raises:
+            ConfigError: An option makes no sense.
+            TypeError: An option is unknown.
+        """
+        retriever = self.as_retriever(similarity_top_k, **options)
+        llm = Settings.llm if llm is None else llm
+        return QueryEngine(retriever, llm, response_mode=response_mode)
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return self.store.count()
+
+    @property
+    def ref_doc_info(self) -> dict[str, RefDocInfo]:
+        """What the index has of each document, by document id."""
+        known = {name: RefDocInfo([], facts) for name, facts in self.store.documents()}
+        for node, _ in self.store.nodes():
+            known[node.document_id].node_ids.append(node.id)
+        return known
+
+    @property
+    def storage_context(self) -> StorageContext:
+        """The place of the index, as LlamaIndex spells it."""
+        return StorageContext(self.store)
+
+    def close(self) -> None:
+        """Let go of the store; calling it twice is harmless."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        """Give the index itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the index."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the store and the model."""
+        return f"VectorStoreIndex(store={self.store!r}, embed_model={self.embed_model!r})"
+
+    def _make_split(self, transformations: Sequence[Any] | None) -> Any:
+        if transformations is None and Settings.node_parser is not None:
+            transformations = [Settings.node_parser]
+        if transformations is None:
+            facts = self.store.header.facts if self.store.header else None
+            transformations = [default_splitter(self.embed_model, facts)]
+        for name in ("chunk_size", "chunk_overlap"):
+            value = getattr(transformations[0] if transformations else None, name, None)
+            if isinstance(value, int):
+                self._facts[name] = value
+        return make_split(transformations)
+
+    def _header(self, dim: int) -> Header:
+        model = self.embed_model
+        metric = self._similarity_mode or model.similarity_mode
+        facts = {"embed_model": name_of(model), **self._facts}
+        return Header(model.fingerprint, dim, SimilarityMode(metric), model.model_name, facts)
+
+
+@contextmanager
+def _closed_on_failure(store: VectorStore) -> Iterator[VectorStore]:
+    try:
+        yield store
+    except BaseException:
+        store.close()
+        raise
+
+
+def _one_store(store: VectorStore | None, context: StorageContext | None) -> VectorStore:
+    if store is not None and context is not None:
+        message = "Pass store or storage_context, not both: an index has one place."
+        raise ConfigError(message)
+    if context is not None:
+        return context.vector_store
+    return open_store("memory://") if store is None else store
+
+
+def _metric_for(header: Header | None, given: SimilarityMode | str | None) -> SimilarityMode | None:
+    """Give the comparison of a new index, and refuse to change that of an old one."""
+    metric = None if given is None else SimilarityMode(given)
+    if header is not None and metric not in (None, header.metric):
+        message = (
+            f"The index compares by {header.metric.value!r}, not by {metric.value!r}. "
+            "Leave similarity_mode out, or make a new index."
+        )
+        raise ConfigError(message)
+    return metric
+
+
+def _model_for(header: Header | None, given: Any) -> BaseEmbedding:
+    """Give the model of an index, and refuse one that did not make it."""
+    model = Settings.embed_model if given is None else resolve_embed_model(given)
+    if header is None or model.fingerprint == header.fingerprint:
+        return model
+    name, cause = header.facts.get("embed_model"), None
+    if given is None:
+        try:
+            again = rebuild(name)
+        except NearfieldError as error:
+            again, cause = None, error
+        if again is not None and again.fingerprint == header.fingerprint:
+            return again
+    way_out = f"embed_model={name!r}" if name else "the model that made it"
+    message = (
+        f"The index was made by {header.model_name!r} ({header.fingerprint}), the model in use "
+        f"is {model.model_name!r} ({model.fingerprint}). Open it with {way_out}, or index the "
+        "documents anew with this one."
+    )
+    raise ModelMismatchError(message) from cause

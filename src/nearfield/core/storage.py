@@ -1,0 +1,228 @@
+"""Where an index is kept: opening, saving, and LlamaIndex's storage context over one file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfield.core.drafts import WINDOW_NODES
+from nearfield.core.registry import STORES, find
+from nearfield.core.store import Entry
+from nearfield.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.store import VectorStore
+
+DEFAULT_PERSIST_DIR = "./storage"
+FILE_NAME = "index.nearfield"
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def open_store(target: str | os.PathLike[str], *, read_only: bool = False) -> VectorStore:
+    """Open a store, or make a new one.
+
+    Args:
+        target: The path of a file, or ``"name://..."`` for a registered store.
+        read_only: Refuse to write, and write nothing.
+
+    Returns:
+        The store.
+
+    Raises:
+        UnknownProviderError: No store has the name.
+        StoreError: The file is no index, or cannot be opened.
+    """
+    text = os.fspath(target)
+    name, separator, rest = text.partition("://")
+    registered = find("stores", name) if separator else STORES["sqlite"]
+    place = {registered.argument: rest if separator else text} if registered.argument else {}
+    store: VectorStore = registered.load()(**place, **({"read_only": True} if read_only else {}))
+    return store
+
+
+def exists(target: str | os.PathLike[str]) -> bool:
+    """Say whether there is a file at ``target``; a store elsewhere is taken to be there."""
+    return "://" in os.fspath(target) or Path(target).exists()
+
+
+def copy_store(source: VectorStore, target: VectorStore) -> None:
+    """Copy a whole store into a new one.
+
+    Args:
+        source: The store to read.
+        target: A store without a header.
+    """
+    header = source.header
+    if header is None:
+        return
+    target.initialize(header)
+    batch: list[Entry] = []
+    for entry in _entries(source, header.dim):
+        batch.append(entry)
+        if sum(len(each.nodes) for each in batch) >= WINDOW_NODES or len(batch) >= WINDOW_NODES:
+            target.add(batch)
+            batch = []
+    if batch:
+        target.add(batch)
+
+
+def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
+    """Copy a store into a file, which is replaced whole or not at all.
+
+    Args:
+        store: The store to read.
+        path: Where to; an index that is there is replaced.
+
+    Raises:
+        ConfigError: A file is there that is no index, or the store itself lives there.
+        StoreError: The file cannot be written.
+    """
+    goal = Path(path)
+    _check_replaceable(store, goal)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, so that the rename is one step of the file system.
+    work = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        written = open_store(work)
+        try:
+            copy_store(store, written)
+        finally:
+            written.close()
+        work.replace(goal)
+        _sync_folder(goal.parent)
+    finally:
+        for left in goal.parent.glob(f"{work.name}*"):
+            left.unlink(missing_ok=True)
+
+
+def _entries(store: VectorStore, dim: int) -> Iterator[Entry]:
+    """Give the documents of a store with all they have, in the order of writing."""
+    hashes, facts = store.content_hashes(), dict(store.documents())
+    for name, pairs in groupby(store.nodes(), lambda pair: pair[0].document_id):
+        nodes, vectors = zip(*pairs, strict=True)
+        yield Entry(name, hashes.pop(name), nodes, np.stack(vectors), facts.get(name, {}))
+    for name, content in hashes.items():  # documents without a node
+        yield Entry(name, content, [], np.zeros((0, dim), np.float32), facts.get(name, {}))
+
+
+def _check_replaceable(store: VectorStore, goal: Path) -> None:
+    if not goal.exists():
+        return
+    own = getattr(store, "path", None)
+    if own is not None and Path(own).exists() and goal.samefile(own):
+        message = f"The index already lives in {str(goal)!r}; every change is saved there at once."
+        raise ConfigError(message)
+    if goal.is_dir():
+        message = f"{str(goal)!r} is a folder. Name a file in it."
+        raise ConfigError(message)
+    with goal.open("rb") as file:
+        if file.read(len(_SQLITE_MAGIC)) not in (_SQLITE_MAGIC, b""):
+            message = f"{str(goal)!r} is there and is no index. Choose another name."
+            raise ConfigError(message)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where folders can be synced."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class StorageContext:
+    """Where an index is kept, as LlamaIndex's users write it; one SQLite file underneath.
+
+    Args:
+        vector_store: The store.
+    """
+
+    def __init__(self, vector_store: VectorStore) -> None:
+        self.vector_store = vector_store
+
+    @classmethod
+    def from_defaults(
+        cls,
+        persist_dir: str | os.PathLike[str] | None = None,
+        vector_store: VectorStore | None = None,
+    ) -> StorageContext:
+        """Use a store, or the index of a folder, or memory.
+
+        Args:
+            persist_dir: A folder that :meth:`persist` wrote to.
+            vector_store: A store.
+
+        Returns:
+            The context.
+
+        Raises:
+            ConfigError: Both are given.
+            StoreError: The folder holds no index.
+        """
+        if vector_store is not None and persist_dir is not None:
+            message = "Pass persist_dir or vector_store, not both: a store knows its own place."
+            raise ConfigError(message)
+        if vector_store is not None:
+            return cls(vector_store)
+        if persist_dir is None:
+            return cls(open_store("memory://"))
+        file = Path(persist_dir) / FILE_NAME
+        if not file.exists():
+            message = (
+                f"There is no index in {str(persist_dir)!r}. "
+                "Make one with index.storage_context.persist(persist_dir=...)."
+            )
+            raise StoreError(message)
+        return cls(open_store(file))
+
+    def persist(self, persist_dir: str | os.PathLike[str] = DEFAULT_PERSIST_DIR) -> None:
+        """Keep the index in a folder; what was there is replaced whole or not at all.
+
+        Args:
+            persist_dir: The folder; made when missing.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        file = Path(persist_dir) / FILE_NAME
+        own = getattr(self.vector_store, "path", None)
+        if own is not None and file.exists() and file.samefile(own):
+            return  # it lives there: every change is saved already
+        save_store(self.vector_store, file)
+
+    async def apersist(self, persist_dir: str | os.PathLike[str] = DEFAULT_PERSIST_DIR) -> None:
+        """Keep the index in a folder, as :meth:`persist` does."""
+        import asyncio  # noqa: PLC0415 - the sync path does without
+
+        await asyncio.to_thread(self.persist, persist_dir)
+
+
+def load_index_from_storage(
+    storage_context: StorageContext, embed_model: Any = None
+) -> VectorStoreIndex:
+    """Give the index that a storage context holds.
+
+    Args:
+        storage_context: From ``StorageContext.from_defaults(persist_dir=...)``.
+        embed_model: The model that made it; found by itself when it was the bundled
+            one, a local one, or the one in the settings.
+
+    Returns:
+        The index.
+
+    Raises:
+        ModelMismatchError: Another model made it.
+    """
+    from nearfield.core.index import VectorStoreIndex  # noqa: PLC0415 - the index knows this module
+
+    return VectorStoreIndex.from_vector_store(storage_context.vector_store, embed_model)
