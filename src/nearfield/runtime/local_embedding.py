@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nearfield.core.embeddings.base import InputType
     from nearfield.core.tokens import TokenMeasure
     from nearfield.core.vectors import SimilarityMode
-    from nearfield.runtime.local_model import LocalModel
+    from nearfield.runtime.local_model import Backend, LocalModel
     from nearfield.runtime.prompts import Prompts
 
 # One call of the engine for so many texts: it sorts and packs them better than
@@ -35,9 +35,9 @@ class LocalEmbedding(BaseEmbedding):
         return self._runner
 
     @property
-    def backend(self) -> str:
+    def backend(self) -> Backend:
         """What computes: ``"native"``, ``"torch"``, ``"onnx"`` or ``"openvino"``."""
-        return self._runner.engine.name
+        return self._runner.backend
 
     @property
     def dim(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -12,13 +12,15 @@ from nearfield.core.vectors import SimilarityMode, similarity
 from nearfield.errors import InputTooLongError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from nearfield.core.vectors import Vector, Vectors
-    from nearfield.runtime.tokenize import TextTokenizer
+    from nearfield.runtime.tokenize import TextTokenizer, Tokens
 
+Backend = Literal["native", "torch", "onnx", "openvino"]
 OnTruncation = Literal["warn", "error", "ignore"]
 
 
@@ -26,19 +28,14 @@ class Engine(Protocol):
     """What computes vectors from token numbers.
 
     Attributes:
-        name: The backend's name.
+        name: What it is, for people to read.
         dim: Numbers per vector.
     """
 
-    @property
-    def name(self) -> str:
-        """The backend's name."""
+    name: str
+    dim: int
 
-    @property
-    def dim(self) -> int:
-        """Numbers per vector."""
-
-    def encode(self, token_ids: Sequence[Sequence[int]], prompt_tokens: int = 0) -> Vectors:
+    def encode(self, token_ids: Sequence[Sequence[int]], *, prompt_tokens: int = 0) -> Vectors:
         """Compute vectors.
 
         Args:
@@ -57,6 +54,9 @@ class LocalModel:
         name: The model's name, for messages.
         tokenizer: Its tokenizer, with the limit that holds.
         engine: What computes.
+        backend: The backend it belongs to.
+        weights: The files its weights were read from.
+        facts: What else changes its vectors, for the fingerprint.
         mode: The comparison the model was trained for.
         on_truncation: ``"error"`` refuses a text that would be cut; otherwise cuts are counted.
     """
@@ -67,12 +67,18 @@ class LocalModel:
         tokenizer: TextTokenizer,
         engine: Engine,
         *,
+        backend: Backend = "native",
+        weights: tuple[Path, ...] = (),
+        facts: Mapping[str, Any] | None = None,
         mode: SimilarityMode = SimilarityMode.COSINE,
         on_truncation: OnTruncation = "warn",
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
         self.engine = engine
+        self.backend = backend
+        self.weights = weights
+        self.facts = dict(facts or {})
         self.mode = mode
         self.on_truncation = on_truncation
 
@@ -90,6 +96,16 @@ class LocalModel:
             InputTooLongError: A text is too long and cutting is forbidden; none is computed.
         """
         tokens = self.tokenizer.encode(texts, prompt)
+        self.admit(texts, tokens)
+        prompt_tokens = self.tokenizer.prompt_tokens(prompt)
+        return self.engine.encode(tokens.ids, prompt_tokens=prompt_tokens)
+
+    def admit(self, texts: Sequence[str], tokens: Tokens) -> None:
+        """Count tokens and cuts, or refuse the cuts.
+
+        Raises:
+            InputTooLongError: A text was cut and cutting is forbidden.
+        """
         cut = sum(tokens.cut)
         if cut and self.on_truncation == "error":
             self._refuse(texts, tokens.cut)
@@ -98,7 +114,14 @@ class LocalModel:
             truncated_texts=sum(map(bool, tokens.cut)),
             truncated_tokens=cut,
         )
-        return self.engine.encode(tokens.ids, self.tokenizer.prompt_tokens(prompt))
+
+    @property
+    def exposed(self) -> Any:
+        """What users of ``_model`` see: an object with ``encode`` and ``similarity``."""
+        return self
+
+    def close(self) -> None:
+        """Let go of what the model holds beyond memory: nothing, on most backends."""
 
     def encode(self, sentences: str | Sequence[str], *, prompt: str = "") -> Vector | Vectors:
         """Compute vectors, in the manner of sentence-transformers.

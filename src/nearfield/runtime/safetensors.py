@@ -33,7 +33,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,8 @@ class Stored:
 class SafetensorsFile(Mapping[str, NDArray[Any]]):
     """The tensors of one file, by name, each read when asked for.
 
-    Floating-point tensors come as float32 (a view of the file when they are
-    stored so), whole numbers as they are stored. Views are read-only and keep
-    the file mapped.
+    Tensors are read-only views that keep the file mapped, of the type they are
+    stored as; bfloat16, which numpy has no name for, comes as uint16.
 
     Args:
         path: The file.
@@ -82,11 +80,12 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
         dtype = _DTYPES[stored.kind]
         count = (stored.end - stored.begin) // dtype.itemsize
         flat = np.frombuffer(self._bytes, dtype, count, self._start + stored.begin)
-        if stored.kind == "BF16":  # the upper half of a float32
-            flat = (flat.astype(np.uint32) << 16).view(np.float32)
-        elif stored.kind in _FLOATS:
-            flat = flat.astype(np.float32, copy=False)
         return np.require(flat.reshape(stored.shape), requirements=["A"])
+
+    def release(self) -> None:
+        """Give the pages read so far back to the system; they are read again when needed."""
+        if isinstance(self._bytes, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._bytes.madvise(mmap.MADV_DONTNEED)
 
     def __iter__(self) -> Iterator[str]:
         """Give the names in the order of the header."""
@@ -120,6 +119,11 @@ class ShardedTensors(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Give a tensor, read-only."""
         return self._files[name][name]
+
+    def release(self) -> None:
+        """Give the pages read so far back to the system; they are read again when needed."""
+        for file in {id(file): file for file in self._files.values()}.values():
+            file.release()
 
     def __iter__(self) -> Iterator[str]:
         """Give the names in the order of the index."""

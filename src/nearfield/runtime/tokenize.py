@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from nearfield.errors import ModelLoadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -50,49 +50,38 @@ class TextTokenizer:
     """A Hugging Face tokenizer with a limit; it is a :class:`~nearfield.core.tokens.TokenMeasure`.
 
     Args:
-        path: ``tokenizer.json``.
+        tokenizer: A ``tokenizers.Tokenizer``; its truncation and padding are switched off.
         max_tokens: Tokens the model reads of a text, specials included; ``None`` without a limit.
         config: ``tokenizer_config.json``, whose word on lower case and accents wins.
         lower_case: Lower-case every text first.
         threads: 1 keeps the work on the calling thread; more, or ``None``, leave it to the library.
 
     Raises:
-        ModelLoadError: The file is damaged, of a newer kind than the library reads, or
-            the limit leaves no room for a text.
+        ModelLoadError: The limit leaves no room for a text, or the tokenizer does something
+            else than putting tokens before and after a text.
     """
 
     exact = True
 
     def __init__(
         self,
-        path: Path | str,
+        tokenizer: Any,
         *,
         max_tokens: int | None = None,
         config: Mapping[str, Any] | None = None,
         lower_case: bool = False,
         threads: int | None = None,
     ) -> None:
-        # Imported here: a program that only searches an index has no need of it.
-        from tokenizers import Tokenizer  # noqa: PLC0415
-
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exceptions
-            message = (
-                f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
-                f"{error}. Fetch it again, or upgrade tokenizers."
-            )
-            raise ModelLoadError(message) from error
-        self.path = Path(path)
         self.max_tokens = max_tokens
         self.threads = threads
         self._cut_left = (config or {}).get("truncation_side") == "left"
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.normalizer = _normalizer(
-            self._tokenizer.normalizer, config or {}, lower_case=lower_case
-        )
-        self._head, self._tail = self._specials()
+        self._tokenizer = tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        normalizer = _normalizer(tokenizer.normalizer, config or {}, lower_case=lower_case)
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        self._head, self._tail = _specials(tokenizer)
         self.special_tokens = len(self._head) + len(self._tail)
         if max_tokens is not None and max_tokens <= self.special_tokens:
             message = (
@@ -100,6 +89,30 @@ class TextTokenizer:
                 f"{self.special_tokens} the model adds to every text. Raise max_length."
             )
             raise ModelLoadError(message)
+
+    @classmethod
+    def of_file(cls, path: Path, **options: Any) -> TextTokenizer:
+        """Make the tokenizer that a ``tokenizer.json`` describes.
+
+        Args:
+            path: The file.
+            options: As for the class.
+
+        Raises:
+            ModelLoadError: The file is damaged, or of a newer kind than the library reads.
+        """
+        # Imported here: a program that only searches an index has no need of it.
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exceptions
+            message = (
+                f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
+                f"{error}. Fetch it again, or upgrade tokenizers."
+            )
+            raise ModelLoadError(message) from error
+        return cls(tokenizer, **options)
 
     @classmethod
     def of_folder(
@@ -115,7 +128,7 @@ class TextTokenizer:
         Raises:
             ModelLoadError: The folder has no usable tokenizer.
         """
-        return cls(
+        return cls.of_file(
             folder.tokenizer_file,
             max_tokens=max_tokens or folder.max_tokens,
             config=folder.tokenizer_config,
@@ -171,19 +184,19 @@ class TextTokenizer:
         found: list[Any] = read(list(texts), add_special_tokens=False)
         return found
 
-    def _specials(self) -> tuple[list[int], list[int]]:
-        """Find the tokens put before and after every text."""
-        whole = self._tokenizer.encode("a")
-        bare = self._tokenizer.encode("a", add_special_tokens=False).ids
-        before = len(list(takewhile(bool, whole.special_tokens_mask)))
-        head, inner = whole.ids[:before], whole.ids[before : before + len(bare)]
-        if inner != bare:
-            message = (
-                f"{self.path} does not simply put tokens before and after a text. "
-                "Use backend='torch'."
-            )
-            raise ModelLoadError(message)
-        return head, whole.ids[before + len(bare) :]
+
+def _specials(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Find the tokens put before and after every text."""
+    whole = tokenizer.encode("a")
+    bare = tokenizer.encode("a", add_special_tokens=False).ids
+    before = len(list(takewhile(bool, whole.special_tokens_mask)))
+    head, inner = whole.ids[:before], whole.ids[before : before + len(bare)]
+    if inner != bare:
+        message = (
+            "The tokenizer does not simply put tokens before and after a text. Use backend='torch'."
+        )
+        raise ModelLoadError(message)
+    return head, whole.ids[before + len(bare) :]
 
 
 def _normalizer(normalizer: Any, config: Mapping[str, Any], *, lower_case: bool) -> Any:

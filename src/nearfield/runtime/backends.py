@@ -1,0 +1,119 @@
+"""The one door to the backends: a folder and options in, a model that runs out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nearfield.core.settings import Settings
+from nearfield.core.vectors import SimilarityMode
+from nearfield.errors import ConfigError, ModelLoadError
+from nearfield.runtime.graph_files import files_of, pick_graph
+from nearfield.runtime.local_model import LocalModel
+from nearfield.runtime.tokenize import TextTokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nearfield.runtime.graph_files import GraphBackend
+    from nearfield.runtime.local_model import Backend, Engine
+    from nearfield.runtime.model_folder import ModelFolder
+    from nearfield.runtime.options import Options
+
+
+def load_model(name: str, folder: ModelFolder, backend: Backend, options: Options) -> LocalModel:
+    """Load a model on a backend.
+
+    Args:
+        name: The model's name, for messages.
+        folder: Its folder.
+        backend: The backend.
+        options: What the user asked.
+
+    Returns:
+        The model, ready to run.
+
+    Raises:
+        ModelLoadError: The folder is damaged, refused, or not for this backend.
+        ConfigError: An option does not fit the model or the machine.
+        MissingDependencyError: The backend's library is not installed.
+    """
+    _check_max_length(folder, options)
+    mode = trained_similarity(folder)
+    # Each backend is loaded when asked for: its library may be slow, or absent.
+    if backend == "torch":
+        from nearfield.runtime.torch import load_torch  # noqa: PLC0415
+
+        return load_torch(name, folder, options, mode)
+    folder.require_understood()
+    if backend == "native":
+        engine, weights = native_engine(folder, options), folder.weight_files
+    else:
+        graph, weights = _graph(folder, backend, options)
+        engine = _graph_engine(folder, backend, graph, options)
+    return LocalModel(
+        name,
+        TextTokenizer.of_folder(folder, max_tokens=options.max_length, threads=options.threads),
+        engine,
+        backend=backend,
+        weights=weights,
+        mode=mode,
+        on_truncation=options.on_truncation,
+    )
+
+
+def trained_similarity(folder: ModelFolder) -> SimilarityMode:
+    """Give the comparison a folder names; cosine for one that has no counterpart here."""
+    named = folder.similarity
+    known = named in {"cosine", "dot", "euclidean"}
+    return SimilarityMode(named) if known else SimilarityMode.COSINE
+
+
+def native_engine(folder: ModelFolder, options: Options) -> Engine:
+    """Load a folder's weights into the native engine.
+
+    Raises:
+        ModelLoadError: The architecture is not supported, or weights are missing or damaged.
+    """
+    from nearfield.runtime.architectures import read_encoder  # noqa: PLC0415
+    from nearfield.runtime.native import NativeEngine  # noqa: PLC0415
+
+    tensors = folder.tensors()
+    encoder = read_encoder(folder.config, tensors, release=tensors.release)
+    head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
+    return NativeEngine(encoder, head, threads=options.threads)
+
+
+def _graph(
+    folder: ModelFolder, backend: GraphBackend, options: Options
+) -> tuple[Path, tuple[Path, ...]]:
+    """Find the graph to run, or make it; with the files that hold its weights."""
+    export = options.model_kwargs.get("export")
+    found = None if export else pick_graph(folder, backend, options.file_name)
+    if found is not None:
+        return found, files_of(found)
+    if export is False:
+        message = f"{folder.path} has no {backend} file and export=False forbids making one."
+        raise ModelLoadError(message)
+    from nearfield.runtime.export import exported_once  # noqa: PLC0415
+
+    # What we export computes what the weights say, so they stand for it in the fingerprint.
+    return exported_once(folder, backend, Settings.cache_dir), folder.weight_files
+
+
+def _graph_engine(
+    folder: ModelFolder, backend: GraphBackend, path: Path, options: Options
+) -> Engine:
+    if backend == "onnx":
+        from nearfield.runtime.onnx import load_onnx  # noqa: PLC0415
+
+        return load_onnx(folder, path, options)
+    from nearfield.runtime.openvino import load_openvino  # noqa: PLC0415
+
+    return load_openvino(folder, path, options)
+
+
+def _check_max_length(folder: ModelFolder, options: Options) -> None:
+    limit = folder.position_limit
+    if options.max_length is not None and limit is not None and options.max_length > limit:
+        message = f"max_length={options.max_length} is more than the {limit} {folder.path} reads."
+        raise ConfigError(message)
