@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import inspect
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,21 +46,31 @@ class HookNamespace(dict[str, Any]):
 
     def _file_as_twin(self, name: str, value: Any) -> None:
         twin = ASYNC_TWIN[name]
-        if twin in self._explicit:
-            return
-        super().__setitem__(twin, value)
-        if self._warned:
-            return
-        self._warned = True
-        warnings.warn(
-            f"{self._owner} defines {name} as a coroutine; it is used as {twin}. "
-            f"Name it {twin}, or leave it out: the sync hook is then run in a thread.",
-            stacklevel=3,
-        )
+        used = twin not in self._explicit
+        if used:
+            super().__setitem__(twin, value)
+        if not self._warned:
+            self._warned = True
+            fate = f"it is used as {twin}" if used else f"it is left out, as {twin} is there too"
+            warnings.warn(
+                f"{self._owner} defines {name} as a coroutine; {fate}. "
+                f"Name it {twin}, or leave it out: the sync hook is then run in a thread.",
+                stacklevel=3,
+            )
 
 
-class EmbeddingMeta(abc.ABCMeta):
+if TYPE_CHECKING:
+    _Meta = abc.ABCMeta
+else:
+    _Meta = type(Protocol)  # an ABCMeta, and the one that lets a protocol be mixed in
+
+
+class EmbeddingMeta(_Meta):
     """An ``ABCMeta`` whose class bodies are read through :class:`HookNamespace`."""
+
+    # No class of ours is a protocol: the plain checks are right, and faster.
+    __instancecheck__ = abc.ABCMeta.__instancecheck__
+    __subclasscheck__ = abc.ABCMeta.__subclasscheck__
 
     @classmethod
     def __prepare__(
