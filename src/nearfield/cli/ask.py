@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def command(
     *, question: str, index_path: Path, top_k: int, mode: str, model: str | None, as_json: bool
 ) -> int:
-    """Answer QUESTION with the sentences of the index that come nearest to it, and their sources."""
+    """Answer QUESTION with the sentences that come nearest to it, and name their sources."""
     with open_to_read(index_path, model) as index:
         response = index.as_query_engine(similarity_top_k=top_k, mode=mode).query(question)
     if as_json:

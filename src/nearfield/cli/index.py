@@ -1,0 +1,167 @@
+"""``nearfield index``: files and folders into an index, or an index brought up to date."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearfield.cli.main import INTERRUPTED
+from nearfield.cli.options import index_option, json_option, model_option
+from nearfield.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nearfield.core.drafts import IngestReport
+    from nearfield.core.readers import PathReader
+
+
+@click.command("index")
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=False),
+    metavar="PATH...",
+)
+@index_option
+@click.option(
+    "--prune", is_flag=True, help="Also forget files under the given paths that are gone."
+)
+@click.option("--ext", "extensions", multiple=True, metavar=".md", help="Only files ending so.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files that match.")
+@click.option(
+    "--hidden", is_flag=True, help="Also read files and folders whose names begin with a dot."
+)
+@click.option("--encoding", metavar="NAME", help="The files' encoding; found out by default.")
+@click.option("--strict", is_flag=True, help="Stop at the first file that cannot be read.")
+@click.option("--chunk-size", type=int, metavar="TOKENS", help="Tokens per node, for a new index.")
+@click.option(
+    "--chunk-overlap", type=int, metavar="TOKENS", help="Tokens neighbours share, for a new index."
+)
+@model_option
+@json_option
+def command(
+    *,
+    paths: tuple[Path, ...],
+    index_path: Path,
+    prune: bool,
+    extensions: tuple[str, ...],
+    exclude: tuple[str, ...],
+    hidden: bool,
+    encoding: str | None,
+    strict: bool,
+    chunk_size: int | None,
+    chunk_overlap: int | None,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Index every PATH, a file or a folder with all below it.
+
+    Run again, it embeds only what is new or changed. It may be interrupted at
+    any moment: what was done stays, and the next run goes on from there.
+    """
+    from nearfield.core import Settings, VectorStoreIndex  # noqa: PLC0415
+    from nearfield.core.readers import PathReader  # noqa: PLC0415
+    from nearfield.core.storage import open_store  # noqa: PLC0415
+
+    reader = PathReader(
+        paths,
+        # Ids stay the same wherever the command is run, and when all is moved together.
+        relative_to=index_path.absolute().parent,
+        required_exts=extensions or None,
+        exclude=exclude or None,
+        exclude_hidden=not hidden,
+        encoding=encoding,
+        raise_on_error=strict,
+        leave_out=_own_files(index_path),
+    )
+    total = reader.count()
+    sizes = {"chunk_size": chunk_size, "chunk_overlap": chunk_overlap}
+    given = {name: value for name, value in sizes.items() if value is not None}
+    with (
+        Settings.override(**given),
+        VectorStoreIndex(store=open_store(index_path), embed_model=model) as index,
+        _stopping() as stop,
+    ):
+        report = index.ingest(
+            reader.iter_data(),
+            removable=reader.covers if prune else None,
+            show_progress=True,
+            total=total,
+            stop=stop,
+        )
+        facts = _facts(report, reader, index)
+    facts["interrupted"] = stop.is_set()
+    _tell(facts, index_path, as_json=as_json)
+    return INTERRUPTED if stop.is_set() else 0
+
+
+def _own_files(index_path: Path) -> str:
+    """Give the pattern of the index's own files, which are never read as documents."""
+    return f"{index_path.absolute()}*"
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C end the work after the window at hand, and a second one at once."""
+    stop = threading.Event()
+
+    def heed(number: int, frame: Any) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+        click.echo("Finishing what is begun; press Ctrl-C again to stop at once.", err=True)
+
+    before = signal.signal(signal.SIGINT, heed)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _facts(report: IngestReport, reader: PathReader, index: Any) -> dict[str, Any]:
+    return {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "nodes_written": report.nodes,
+        "texts_embedded": report.embedded,
+        "truncated_texts": report.truncated_texts,
+        "truncated_tokens": report.truncated_tokens,
+        "skipped": [
+            *({"file": failure.path, "reason": failure.reason} for failure in reader.skipped),
+            *({"file": left.document_id, "reason": left.reason} for left in report.skipped),
+        ],
+        "seconds": round(report.seconds, 3),
+        "engine_busy_share": round(report.busy_share, 3),
+        "nodes": index.count,
+        "model": index.embed_model.model_name,
+        "engine": getattr(index.embed_model, "engine", None),
+    }
+
+
+def _tell(facts: dict[str, Any], index_path: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"index": str(index_path), **facts})
+        return
+    for left in facts["skipped"]:
+        click.echo(f"Skipped {left['file']}: {left['reason']}", err=True)
+    changes = ", ".join(
+        f"{facts[name]} {name}" for name in ("added", "changed", "removed", "unchanged")
+    )
+    click.echo(f"{index_path}: {changes} documents; {facts['nodes']} nodes by {facts['model']}.")
+    click.echo(
+        f"{facts['texts_embedded']} texts embedded in {facts['seconds']:.1f} s"
+        + (f", {len(facts['skipped'])} files skipped" if facts["skipped"] else "")
+        + (f", {facts['truncated_texts']} texts cut" if facts["truncated_texts"] else "")
+        + "."
+    )
+    if facts["interrupted"]:
+        click.echo("Interrupted. Run the same command to go on from here.", err=True)
