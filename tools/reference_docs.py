@@ -158,7 +158,7 @@ def class_blocks(node: ast.ClassDef) -> Iterator[str]:
         members = [one for one in node.body if isinstance(one, ast.Assign)]
         yield "\n".join(f"- `{ast.unparse(one)}`" for one in members)
     for method in methods(node):
-        if method.name.startswith("_") or decorated(method, "setter"):
+        if method.name.startswith(("_", "test_")) or decorated(method, "setter"):
             continue
         yield f"### `{node.name}.{method.name}`"
         if not decorated(method, "property"):

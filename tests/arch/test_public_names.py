@@ -58,7 +58,7 @@ def public_definitions(path):
         if isinstance(node, ast.ClassDef):
             for inner in node.body:
                 is_function = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
-                if is_function and not inner.name.startswith("_"):
+                if is_function and not inner.name.startswith(("_", "test_")):
                     yield f"{node.name}.{inner.name}", inner
 
 

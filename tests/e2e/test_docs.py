@@ -7,6 +7,8 @@ a few texts. What the words after the three backticks mean:
     Run, in one namespace per page.
 ``python no-run``
     Not run; a comment ``<!-- not run: why -->`` stands above it.
+``python file=NAME``
+    Written to a file of that name, which later blocks import or run.
 ``console run``
     Each line after ``$`` is run by the shell; lines without it are the expected output.
 ``text output``
@@ -93,6 +95,8 @@ class Page:
             if kind == "python" and detail == "no-run":
                 above = self.text[: fence.start()]
                 assert REASON.search(above), f"{self.path.name}:{line} gives no reason"
+            elif kind == "python" and detail.startswith("file="):
+                Path(detail.removeprefix("file=")).write_text(fence["body"])
             elif kind == "python":
                 assert not detail, f"{self.path.name}:{line} has an unknown word {detail!r}"
                 self.printed = self.run_python(fence["body"], line)
@@ -142,6 +146,7 @@ def surroundings(tmp_path, monkeypatch):
     for name, text in DATA.items():
         (tmp_path / "data" / name).write_text(text)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("NEARFIELD_CACHE_DIR", str(tmp_path / "cache"))
     hub = tmp_path / "hub"
