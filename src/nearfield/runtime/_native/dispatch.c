@@ -1,0 +1,19 @@
+/* Which kernel sets this processor can run. */
+#include "engine.h"
+
+const struct kernels *const *available_kernels(void) {
+  static const struct kernels *found[4];
+  if (found[0]) return found;
+  int n = 0;
+#ifdef HAVE_X86_KERNELS
+  __builtin_cpu_init();
+  int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni"))
+    found[n++] = &avx512_kernels;
+  if (avx2) found[n++] = &avx2_kernels;
+#endif
+  found[n] = &portable_kernels;
+  return found;
+}

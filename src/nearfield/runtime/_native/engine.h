@@ -1,0 +1,166 @@
+/* The native engine: what its files share.
+ *
+ *   module.c            Python's door: checks every number before it is used
+ *   model.c             weights of a model, quantised and laid out for the kernels
+ *   forward.c           texts through the encoder
+ *   head.c              token states to vectors: pooling, dense heads, normalising
+ *   threads.c           the pool of threads
+ *   kernels_*.c         the inner loops, one file per instruction set
+ *   float_kernels.h     the loops over floats, shared by those files
+ */
+#ifndef NEARFIELD_ENGINE_H
+#define NEARFIELD_ENGINE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PANEL 16      /* columns of a weight panel */
+#define GROUP 32      /* columns that one thread takes at a time: two panels */
+#define MAX_TILE 12   /* most rows of a tile in any instruction set */
+
+static inline int round_up(int n, int step) { return (n + step - 1) / step * step; }
+
+/* ------------------------------------------------------------- kernels */
+
+enum activation { IDENTITY, GELU, GELU_TANH, RELU };
+
+/* One row of W times many columns: y = act(x W^T + bias) + residual.
+ * weight: panels of PANEL outputs; in a panel, pairs of inputs: [inputs / 2][PANEL][2]. */
+struct linear {
+  int outputs, inputs; /* multiples of GROUP */
+  int16_t *weight;
+  float *scale, *bias; /* per output */
+};
+
+struct kernels {
+  const char *name;
+  int tile_rows, tile_columns;
+  /* Integer products of `rows` (at most tile_rows) rows of x with tile_columns outputs. */
+  void (*tile)(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs, int rows,
+               int32_t *sums);
+  /* Those sums to floats: scales, bias, activation, residual (or NULL). */
+  void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
+                 const float *bias, enum activation activation, const float *residual, float *y,
+                 ptrdiff_t stride);
+  /* One row to 16-bit whole numbers; NaN or infinity makes the scale NaN. */
+  void (*quantise)(const float *x, int width, int16_t *q, float *scale);
+  /* One row to mean 0 and variance 1 over `hidden`; beyond it, up to width, all is 0. */
+  void (*normalise)(float *x, int hidden, int width, const float *weight, const float *bias,
+                    float epsilon);
+  /* c = row_scale * (a b), row_scale may be NULL; columns are a multiple of PANEL. */
+  void (*multiply)(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, int depth,
+                   const float *row_scale, float *c, ptrdiff_t ldc, int rows, int columns);
+  /* exp(score + bias - max) in place, bias may be NULL; gives 1 / sum. */
+  float (*softmax)(float *scores, int length, const float *bias);
+  /* to[i * ldt + j] = from[j * ldf + i] for i < columns, j < rows; up to the next
+   * multiple of PANEL of rows it writes zeros. */
+  void (*transpose)(const float *from, ptrdiff_t ldf, int rows, int columns, float *to,
+                    ptrdiff_t ldt);
+};
+
+/* All kernel sets this processor can run, best first, then NULL. */
+const struct kernels *const *available_kernels(void);
+extern const struct kernels portable_kernels;
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAVE_X86_KERNELS 1
+extern const struct kernels avx2_kernels;
+extern const struct kernels avx512_kernels;
+#endif
+
+/* ------------------------------------------------------------- threads */
+
+/* What the threads of one job share: each runs the same function and meets the
+ * others at barriers. */
+struct team {
+  int size;
+  atomic_int arrived, phase;
+};
+typedef void (*team_task)(void *context, struct team *team, int rank);
+
+/* Run a task on up to `threads` threads, the caller's among them; gives how many
+ * there were. A pool that is busy with another caller's job is not waited for. */
+int run_team(team_task task, void *context, int threads);
+void meet(struct team *team);
+static inline int share(int count, int rank, int size) {
+  return (int)((int64_t)count * rank / size);
+}
+
+/* --------------------------------------------------------------- model */
+
+enum number { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT16, INT8 };
+
+/* Rows of numbers as a file holds them; scale per row only for whole numbers. */
+struct table {
+  enum number number;
+  const void *rows;
+  const float *scale;
+  int count, width;
+};
+void widen_row(const struct table *table, int row, float *to);
+
+struct layer {
+  struct linear qkv, mix, inner, outer;
+  float *norms; /* attention norm weight, bias, output norm weight, bias: width each */
+};
+
+struct model {
+  int hidden, heads, intermediate;            /* as the configuration says */
+  int width, head_size, mixed, inner;         /* padded: of a state, a head, all heads, ff */
+  int layer_count, layers_built, reach;       /* reach: largest distance in `distance` */
+  enum activation activation;
+  float epsilon;
+  struct table words;
+  int position_count, type_count;
+  float *positions, *types;                   /* [count][width]; types may be NULL */
+  float *norm;                                /* embedding norm weight, bias */
+  float *distance;                            /* [heads][2 reach + 1] or NULL */
+  struct layer *layers;
+};
+
+/* A layer's parts as they come from the file, in this order. */
+enum part { QUERY, KEY, VALUE, MIX, INNER, OUTER, PARTS };
+struct layer_source {
+  struct table weight[PARTS];
+  const float *bias[PARTS];
+  const float *norm[4];
+};
+enum build_error { BUILT, OUT_OF_MEMORY, NOT_FINITE };
+enum build_error build_layer(struct model *model, const struct layer_source *source, int threads);
+void free_model(struct model *model);
+void *aligned(size_t bytes);
+
+/* ---------------------------------------------------------------- head */
+
+enum pooling { POOL_CLS, POOL_MEAN, POOL_MAX, POOL_MEAN_SQRT_LEN, POOL_WEIGHTED, POOL_LAST };
+enum head_activation { HEAD_IDENTITY, HEAD_TANH, HEAD_RELU, HEAD_SIGMOID, HEAD_GELU };
+#define MAX_POOLINGS 6
+
+struct dense {
+  int inputs, outputs;
+  float *weight, *bias; /* weight [inputs][outputs] */
+  enum head_activation activation;
+};
+struct head {
+  int poolings, dense_count, dim, widest, normalise;
+  enum pooling pooling[MAX_POOLINGS];
+  struct dense *dense;
+};
+/* scratch: 2 * widest floats. */
+void apply_head(const struct head *head, const float *states, ptrdiff_t stride, int hidden,
+                int tokens, int skip, float *scratch, float *vector);
+void free_head(struct head *head);
+
+/* ------------------------------------------------------------- forward */
+
+/* Texts laid end to end. Vectors go to `out` [texts][head->dim], or without a head
+ * the states go there, [tokens][hidden]. Gives 0, or -1 when memory is short. */
+struct texts {
+  const int32_t *ids, *positions, *types, *lengths; /* types may be NULL */
+  int count;
+  int64_t tokens;
+};
+int encode_texts(const struct model *model, const struct head *head, const struct kernels *kernels,
+                 const struct texts *texts, int skip, int threads, float *out);
+
+#endif

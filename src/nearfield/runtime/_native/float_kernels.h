@@ -1,0 +1,225 @@
+/* The loops over floats, written once. A kernel file names its vector type first:
+ *
+ *   TARGET     attribute of every function        WIDTH   floats in a vector
+ *   TILE_ROWS  rows of a tile                     TILE_COLUMNS  columns of an integer tile
+ *   vec        the type, and on it: v_all v_load v_store v_add v_sub v_mul v_div v_fma
+ *              v_neg_fma (c - a b) v_max v_min (of NaN and a number: the second operand)
+ *              v_round v_scale_by_power (p * 2^n) v_from_int v_to_int16 v_sum v_largest
+ *
+ * Sums run in an order fixed by the length alone, so that a row gives the same bits
+ * whichever rows stand beside it.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* X for every height a tile can have: each is compiled for itself. */
+#define FOR_ROWS_12(X) X(12) X(11) X(10) X(9) X(8) X(7) FOR_ROWS_6(X)
+#define FOR_ROWS_6(X) X(6) X(5) FOR_ROWS_4(X)
+#define FOR_ROWS_4(X) X(4) X(3) X(2) X(1)
+#define FOR_ROWS_OF(n) FOR_ROWS_##n
+#define FOR_ROWS(n) FOR_ROWS_OF(n)
+
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+/* |q| of both factors stays below sqrt(2^31): no sum of their products can overflow
+ * (Cauchy-Schwarz). Rounding adds at most half a unit per entry to the length; the 40
+ * cover the float arithmetic of the length itself. */
+#define LONGEST 46300.f
+
+INLINE vec v_abs(vec x) { return v_max(x, v_sub(v_all(0), x)); }
+
+/* e^x, within 2e-7 of it; e^x for x < -87 is 1e-38. */
+INLINE vec v_exp(vec x) {
+  x = v_max(v_all(-87.f), v_min(v_all(88.f), x));
+  vec n = v_round(v_mul(x, v_all(1.44269504f)));
+  vec r = v_neg_fma(n, v_all(0.693145752f), x); /* ln 2 in two parts */
+  r = v_neg_fma(n, v_all(1.42860682e-6f), r);
+  vec p = v_fma(v_all(1.395049104e-3f), r, v_all(8.368889373e-3f));
+  p = v_fma(p, r, v_all(4.166620580e-2f));
+  p = v_fma(p, r, v_all(1.666651884e-1f));
+  p = v_fma(p, r, v_all(0.5f));
+  p = v_fma(p, v_mul(r, r), v_add(r, v_all(1)));
+  return v_scale_by_power(p, n);
+}
+
+/* x Phi(x). Phi(x) - 1/2 is x times an even function, here a polynomial of degree 13 in
+ * x^2, fitted on |x| <= 5.4, beyond which Phi is 0 or 1 in float32. Within 1e-6. */
+INLINE vec v_gelu(vec x) {
+  static const float c[] = {1.309281190e-01f,  -6.532769183e-02f, 4.849859755e-02f,
+                            -3.921955888e-02f, 3.213959793e-02f,  -2.562162575e-02f,
+                            1.945780040e-02f,  -1.447727652e-02f, 1.034651349e-02f,
+                            -5.702928516e-03f, 2.376509226e-03f,  -2.130969030e-03f,
+                            2.018747082e-03f,  -6.932577743e-04f};
+  vec z = v_max(v_all(-5.4f), v_min(v_all(5.4f), x));
+  vec t = v_fma(v_mul(z, z), v_all(2 / (5.4f * 5.4f)), v_all(-1)); /* in -1 .. 1 */
+  vec p = v_all(c[13]);
+#pragma GCC unroll 13
+  for (int i = 12; i >= 0; i--) p = v_fma(p, t, v_all(c[i]));
+  return v_mul(x, v_fma(z, p, v_all(0.5f)));
+}
+
+/* x / (1 + e^-2u), which is x (1 + tanh u) / 2. */
+INLINE vec v_gelu_tanh(vec x) {
+  vec u = v_mul(x, v_fma(v_mul(x, x), v_all(0.0356774081f), v_all(0.797884561f)));
+  vec e = v_exp(v_mul(u, v_all(-2)));
+  return v_div(x, v_add(v_all(1), e));
+}
+
+INLINE void finish_row(const int32_t *sums, float row_scale, const float *scale, const float *bias,
+                       enum activation activation, const float *residual, float *y) {
+#pragma GCC unroll 4
+  for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
+    vec by = v_mul(v_load(scale + j), v_all(row_scale));
+    vec v = v_fma(v_from_int(sums + j), by, v_load(bias + j));
+    if (activation == GELU) v = v_gelu(v);
+    if (activation == GELU_TANH) v = v_gelu_tanh(v);
+    if (activation == RELU) v = v_max(v_all(0), v);
+    if (residual) v = v_add(v, v_load(residual + j));
+    v_store(y + j, v);
+  }
+}
+
+TARGET static void finish(const int32_t *sums, int rows, const float *row_scale, const float *scale,
+                          const float *bias, enum activation activation, const float *residual,
+                          float *y, ptrdiff_t stride) {
+#define EACH_ROW(act, res)       \
+  for (int r = 0; r < rows; r++) \
+  finish_row(sums + r * TILE_COLUMNS, row_scale[r], scale, bias, act, res, y + r * stride)
+  if (residual) EACH_ROW(IDENTITY, residual + r * stride);
+  else if (activation == IDENTITY) EACH_ROW(IDENTITY, NULL);
+  else if (activation == GELU) EACH_ROW(GELU, NULL);
+  else if (activation == GELU_TANH) EACH_ROW(GELU_TANH, NULL);
+  else EACH_ROW(RELU, NULL);
+#undef EACH_ROW
+}
+
+TARGET static void quantise(const float *x, int width, int16_t *q, float *scale) {
+  vec most0 = v_all(0), most1 = v_all(0), sum0 = v_all(0), sum1 = v_all(0);
+  for (int k = 0; k < width; k += 2 * WIDTH) {
+    vec a = v_load(x + k), b = v_load(x + k + WIDTH);
+    most0 = v_max(most0, v_abs(a));
+    most1 = v_max(most1, v_abs(b));
+    sum0 = v_fma(a, a, sum0);
+    sum1 = v_fma(b, b, sum1);
+  }
+  float most = v_largest(v_max(most0, most1)), sum = v_sum(v_add(sum0, sum1));
+  if (!(sum <= FLT_MAX) || sum < 1e-30f) { /* not finite, or nothing to tell from zero */
+    *scale = sum <= FLT_MAX ? 0 : NAN;
+    memset(q, 0, sizeof *q * (size_t)width);
+    return;
+  }
+  float by = fminf(32767.f / most, (LONGEST - 0.5f * sqrtf((float)width)) / sqrtf(sum));
+  *scale = 1 / by;
+  for (int k = 0; k < width; k += WIDTH) v_to_int16(q + k, v_mul(v_load(x + k), v_all(by)));
+}
+
+TARGET static void normalise(float *x, int hidden, int width, const float *weight,
+                             const float *bias, float epsilon) {
+  vec sum0 = v_all(0), sum1 = v_all(0);
+  for (int k = 0; k < width; k += 2 * WIDTH) {
+    sum0 = v_add(sum0, v_load(x + k));
+    sum1 = v_add(sum1, v_load(x + k + WIDTH));
+  }
+  float mean = v_sum(v_add(sum0, sum1)) / (float)hidden;
+  for (int k = hidden; k < width; k++) x[k] = mean; /* the padding: no part in the variance */
+  sum0 = sum1 = v_all(0);
+  for (int k = 0; k < width; k += 2 * WIDTH) {
+    vec a = v_sub(v_load(x + k), v_all(mean)), b = v_sub(v_load(x + k + WIDTH), v_all(mean));
+    sum0 = v_fma(a, a, sum0);
+    sum1 = v_fma(b, b, sum1);
+  }
+  vec by = v_all(1 / sqrtf(v_sum(v_add(sum0, sum1)) / (float)hidden + epsilon));
+  for (int k = 0; k < width; k += WIDTH) {
+    vec centred = v_mul(v_sub(v_load(x + k), v_all(mean)), by);
+    v_store(x + k, v_fma(centred, v_load(weight + k), v_load(bias + k)));
+  }
+}
+
+TARGET static float softmax(float *scores, int length, const float *bias) {
+  int padded = round_up(length, PANEL);
+  if (bias) for (int j = 0; j < length; j++) scores[j] += bias[j];
+  for (int j = length; j < padded; j++) scores[j] = -1e30f;
+  vec most = v_all(-1e30f);
+  for (int j = 0; j < padded; j += WIDTH) most = v_max(most, v_load(scores + j));
+  vec top = v_all(v_largest(most)), sum = v_all(0);
+  for (int j = 0; j < padded; j += WIDTH) {
+    vec e = v_exp(v_sub(v_load(scores + j), top));
+    v_store(scores + j, e);
+    sum = v_add(sum, e);
+  }
+  return 1 / v_sum(sum);
+}
+
+/* A tile of float products: `rows` rows of a, each entry against one or two vectors of b.
+ * Sums have names, not places in an array, so that they stay in registers. */
+#define FLOAT_ROWS(X) \
+  X(0, a0) X(1, a0 + lda) X(2, a0 + 2 * lda) X(3, a3) X(4, a3 + lda) X(5, a3 + 2 * lda) \
+  X(6, a6) X(7, a6 + lda) X(8, a6 + 2 * lda) X(9, a9) X(10, a9 + lda) X(11, a9 + 2 * lda)
+
+INLINE void float_tile(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, int depth,
+                       const float *row_scale, float *c, ptrdiff_t ldc, const int rows,
+                       const int vectors) {
+  const float *a0 = a, *a3 = a + 3 * lda, *a6 = a + 6 * lda, *a9 = a + 9 * lda;
+#define ZERO(r, at) vec s##r = v_all(0), t##r = v_all(0);
+  FLOAT_ROWS(ZERO)
+  for (int k = 0; k < depth; k++) {
+    vec b0 = v_load(b), b1 = vectors > 1 ? v_load(b + WIDTH) : b0;
+#define STEP(r, at)                          \
+  if (rows > r) {                            \
+    vec x = v_all(*(at));                    \
+    s##r = v_fma(x, b0, s##r);               \
+    if (vectors > 1) t##r = v_fma(x, b1, t##r); \
+  }
+    FLOAT_ROWS(STEP)
+    b += ldb;
+    a0++;
+    if (rows > 3) a3++;
+    if (rows > 6) a6++;
+    if (rows > 9) a9++;
+    KEEP_POINTERS(a0, a3, a6, a9);
+  }
+#define SAVE(r, at)                                            \
+  if (rows > r) {                                              \
+    vec by = v_all(row_scale ? row_scale[r] : 1);              \
+    v_store(c + r * ldc, v_mul(s##r, by));                     \
+    if (vectors > 1) v_store(c + r * ldc + WIDTH, v_mul(t##r, by)); \
+  }
+  FLOAT_ROWS(SAVE)
+#undef ZERO
+#undef STEP
+#undef SAVE
+}
+
+TARGET static void multiply(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb, int depth,
+                            const float *row_scale, float *c, ptrdiff_t ldc, int rows,
+                            int columns) {
+  int j = 0;
+  for (; j + 2 * WIDTH <= columns; j += 2 * WIDTH) switch (rows) {
+#define CASE(n) \
+  case n: float_tile(a, lda, b + j, ldb, depth, row_scale, c + j, ldc, n, 2); break;
+    FOR_ROWS(TILE_ROWS)(CASE)
+#undef CASE
+  }
+  for (; j < columns; j += WIDTH) switch (rows) {
+#define CASE(n) \
+  case n: float_tile(a, lda, b + j, ldb, depth, row_scale, c + j, ldc, n, 1); break;
+    FOR_ROWS(TILE_ROWS)(CASE)
+#undef CASE
+  }
+}
+
+TARGET static void transpose(const float *from, ptrdiff_t ldf, int rows, int columns, float *to,
+                             ptrdiff_t ldt) {
+  int padded = round_up(rows, PANEL);
+  for (int j = 0; j < padded; j += TRANSPOSED)
+    for (int i = 0; i < columns; i += TRANSPOSED)
+      transpose_block(from + j * ldf + i, ldf, rows - j, to + i * ldt + j, ldt);
+}
+
+#define KERNELS(label)                                                                       \
+  {                                                                                          \
+    .name = label, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS, .tile = tile,       \
+    .finish = finish, .quantise = quantise, .normalise = normalise, .multiply = multiply,    \
+    .softmax = softmax, .transpose = transpose                                               \
+  }
