@@ -32,6 +32,7 @@ MODULES = (
     "core.readers",
     "core.splitter",
     "core.index",
+    "core.writable",
     "core.retriever",
     "core.query_engine",
     "core.filters",
@@ -116,8 +117,10 @@ def pages() -> list[Page]:
 def public_modules() -> Iterator[tuple[str, str]]:
     """Give the name and source of each module of the reference, in order."""
     for pattern in MODULES:
-        paths = sorted(PACKAGE.glob(pattern.replace(".", "/") + ".py"))
-        for path in paths:
+        place = pattern.replace(".", "/")
+        # A store may be a folder: what it shows is what its __init__ names.
+        paths = [*PACKAGE.glob(f"{place}.py"), *PACKAGE.glob(f"{place}/store.py")]
+        for path in sorted(paths):
             if not path.name.startswith("_"):
                 name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
                 yield f"nearfield.{name}", path.read_text()

@@ -1,17 +1,23 @@
 """Every public name says what it gives, and every sync one that waits has an async twin."""
 
 import ast
+import importlib.util
 import inspect
 import io
+import sys
 import tokenize
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "src" / "nearfield"
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "nearfield"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
 MOST_CODE_LINES = 300
-SHIPPED = [path for path in MODULES if not path.name.startswith("_") or path.stem == "__init__"]
+LONGER = {
+    "testing/store_contract.py": 450,  # one body of tests, to be inherited whole; read test by test
+}
 
 
 def name_of(path):
@@ -41,12 +47,25 @@ def code_lines(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_is_one_thing(path):
-    assert code_lines(path) <= MOST_CODE_LINES
+    assert code_lines(path) <= LONGER.get(name_of(path), MOST_CODE_LINES)
 
 
-def public_definitions(path):
+def reference_modules():
+    """Give the name and source of the modules that the reference shows."""
+    place = ROOT / "tools" / "reference_docs.py"
+    spec = importlib.util.spec_from_file_location("reference_docs", place)
+    tool = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = tool  # dataclasses look their module up
+    spec.loader.exec_module(tool)
+    return [pytest.param(source, id=name) for name, source in tool.public_modules()]
+
+
+PUBLIC = reference_modules()
+
+
+def public_definitions(source):
     """Give the public functions, classes and methods of a module, with their dotted names."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(source)
     if ast.get_docstring(tree) is None:
         yield "the module itself", tree
     for node in tree.body:
@@ -97,16 +116,16 @@ def complaint(name, node):
     return None
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
-def test_every_public_name_says_what_it_takes_and_gives(path):
-    complaints = [complaint(name, node) for name, node in public_definitions(path)]
+@pytest.mark.parametrize("source", PUBLIC)
+def test_every_public_name_says_what_it_takes_and_gives(source):
+    complaints = [complaint(name, node) for name, node in public_definitions(source)]
 
     assert [one for one in complaints if one] == []
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=name_of)
-def test_no_docstring_documents_an_argument_that_is_not_there(path):
-    for name, node in public_definitions(path):
+@pytest.mark.parametrize("source", PUBLIC)
+def test_no_docstring_documents_an_argument_that_is_not_there(source):
+    for name, node in public_definitions(source):
         if isinstance(node, ast.Module):
             continue
         function = constructor(node) if isinstance(node, ast.ClassDef) else node
