@@ -1,0 +1,1 @@
+"""Stores that keep an index: one module or package each."""

@@ -1,0 +1,276 @@
+"""Vectors in the file: whole blocks of 1,024 rows, and loose rows until a block is full.
+
+A row's number says where its vector belongs: block ``row // 1024``, slot
+``row % 1024``. A block is written once; deleting sets bits, and rewrites its
+vectors only when a quarter of them is dead.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nearfield.errors import CorruptStoreError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from nearfield.core.search import Mask, Rows
+    from nearfield.core.vectors import Vectors
+
+BLOCK_ROWS = 1024
+DEAD_SHARE_TO_COMPACT = 0.25
+_LITTLE_ENDIAN = np.dtype("<f4")
+
+
+class Block(NamedTuple):
+    """What is known of a block without reading its vectors.
+
+    Attributes:
+        number: Its number.
+        stamp: Of the write that last changed it.
+        stored: Which slots have their vector in it, ``(1024,)`` bool.
+        live: Which of them belong to a node, ``(1024,)`` bool.
+        checksum: Of its vectors.
+    """
+
+    number: int
+    stamp: int
+    stored: Mask
+    live: Mask
+    checksum: int
+
+    @property
+    def alive(self) -> int:
+        """How many rows are live."""
+        return int(np.count_nonzero(self.live))
+
+    @property
+    def rows(self) -> Rows:
+        """The numbers of its live rows, in order."""
+        return self.number * BLOCK_ROWS + np.flatnonzero(self.live).astype(np.int64)
+
+
+def write_vectors(
+    connection: sqlite3.Connection, first_row: int, vectors: Vectors, stamp: int
+) -> None:
+    """Store the vectors of new rows, all of them live.
+
+    Args:
+        connection: A connection within a write transaction.
+        first_row: The row of the first vector; the others follow.
+        vectors: ``(n, dim)`` float32.
+        stamp: The write's random number.
+    """
+    end = first_row + len(vectors)
+    row = first_row
+    while end - row // BLOCK_ROWS * BLOCK_ROWS >= BLOCK_ROWS:
+        number = row // BLOCK_ROWS
+        after = (number + 1) * BLOCK_ROWS
+        here = vectors[row - first_row : after - first_row]
+        slots = np.arange(row % BLOCK_ROWS, BLOCK_ROWS)
+        if row % BLOCK_ROWS:
+            loose_rows, loose = read_loose(connection, vectors.shape[1])
+            here = np.concatenate([loose, here])
+            slots = np.concatenate([loose_rows % BLOCK_ROWS, slots])
+            connection.execute("DELETE FROM loose")
+        live = np.zeros(BLOCK_ROWS, np.bool_)
+        live[slots] = True
+        data = _bytes(here)
+        _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data)
+        row = after
+    connection.executemany(
+        "INSERT INTO loose VALUES (?, ?, ?)",
+        (
+            (number, zlib.crc32(data), data)
+            for number, data in enumerate(map(_bytes, vectors[row - first_row :]), row)
+        ),
+    )
+
+
+def remove_vectors(
+    connection: sqlite3.Connection, rows: Iterable[int], dim: int, stamp: int
+) -> None:
+    """Forget the vectors of rows.
+
+    Args:
+        connection: A connection within a write transaction.
+        rows: Row numbers that are there.
+        dim: Numbers per vector.
+        stamp: The write's random number.
+    """
+    doomed = np.unique(np.fromiter(rows, np.int64))
+    numbers = doomed // BLOCK_ROWS
+    for number in np.unique(numbers):
+        block = read_block(connection, int(number))
+        those = doomed[numbers == number]
+        if block is None:
+            connection.executemany("DELETE FROM loose WHERE row = ?", ((int(r),) for r in those))
+        else:
+            live = block.live.copy()
+            live[those % BLOCK_ROWS] = False
+            _rewrite(connection, block._replace(live=live, stamp=stamp), dim)
+
+
+def read_blocks(connection: sqlite3.Connection) -> list[Block]:
+    """Read what is known of all blocks, in order, without their vectors."""
+    return [
+        _block(row)
+        for row in connection.execute(
+            "SELECT number, stamp, stored, live, checksum FROM blocks ORDER BY number"
+        )
+    ]
+
+
+def read_block(connection: sqlite3.Connection, number: int) -> Block | None:
+    """Read what is known of one block, or ``None`` where there is none."""
+    row = connection.execute(
+        "SELECT number, stamp, stored, live, checksum FROM blocks WHERE number = ?", (number,)
+    ).fetchone()
+    return None if row is None else _block(row)
+
+
+def read_vectors(connection: sqlite3.Connection, block: Block, dim: int) -> Vectors:
+    """Read the live vectors of a block, checked.
+
+    Args:
+        connection: A connection to the index.
+        block: The block.
+        dim: Numbers per vector.
+
+    Returns:
+        ``(block.alive, dim)`` float32, in the order of :attr:`Block.rows`; not writable.
+
+    Raises:
+        CorruptStoreError: The vectors are damaged.
+    """
+    row = connection.execute("SELECT data FROM vectors WHERE block = ?", (block.number,)).fetchone()
+    data = row[0] if row is not None else b""
+    if not isinstance(data, bytes) or zlib.crc32(data) != block.checksum:
+        message = (
+            f"The vectors of block {block.number} are damaged. "
+            "Run `nearfield verify` to see what is lost, and repair the index."
+        )
+        raise CorruptStoreError(message)
+    matrix = np.frombuffer(data, _LITTLE_ENDIAN)
+    stored = int(np.count_nonzero(block.stored))
+    if matrix.size != stored * dim or np.any(block.live & ~block.stored):
+        message = f"Block {block.number} does not hold the rows it should. Repair the index."
+        raise CorruptStoreError(message)
+    matrix = matrix.reshape(stored, dim).astype(np.float32, copy=False)
+    return matrix if stored == block.alive else matrix[block.live[block.stored]]
+
+
+def read_loose(connection: sqlite3.Connection, dim: int) -> tuple[Rows, Vectors]:
+    """Read the vectors of the rows whose block is not yet full, checked.
+
+    Args:
+        connection: A connection to the index.
+        dim: Numbers per vector.
+
+    Returns:
+        The row numbers ``(n,)`` in order, and ``(n, dim)`` float32.
+
+    Raises:
+        CorruptStoreError: One of them is damaged.
+    """
+    found = connection.execute("SELECT row, checksum, data FROM loose ORDER BY row").fetchall()
+    for row, checksum, data in found:
+        if not isinstance(data, bytes) or len(data) != 4 * dim or zlib.crc32(data) != checksum:
+            message = (
+                f"The vector of row {row} is damaged. "
+                "Run `nearfield verify` to see what is lost, and repair the index."
+            )
+            raise CorruptStoreError(message)
+    joined = np.frombuffer(b"".join(data for _, _, data in found), _LITTLE_ENDIAN)
+    return (
+        np.asarray([row for row, _, _ in found], np.int64),
+        joined.reshape(len(found), dim).astype(np.float32, copy=False),
+    )
+
+
+def count_rows(connection: sqlite3.Connection) -> int:
+    """Give the number of live rows."""
+    count: int = connection.execute(
+        "SELECT (SELECT coalesce(sum(alive), 0) FROM blocks) + (SELECT count(*) FROM loose)"
+    ).fetchone()[0]
+    return count
+
+
+def row_vectors(
+    connection: sqlite3.Connection, rows: Sequence[int], dim: int
+) -> Iterator[tuple[int, Vectors]]:
+    """Read the vectors of some rows.
+
+    Args:
+        connection: A connection to the index.
+        rows: Row numbers in increasing order; those that are not there are passed over.
+        dim: Numbers per vector.
+
+    Yields:
+        A row number and its ``(dim,)`` float32, in order.
+    """
+    wanted = np.asarray(rows, np.int64)
+    numbers = wanted // BLOCK_ROWS
+    for number in np.unique(numbers):
+        those = wanted[numbers == number]
+        block = read_block(connection, int(number))
+        if block is None:
+            there, vectors = read_loose(connection, dim)
+        else:
+            there, vectors = block.rows, read_vectors(connection, block, dim)
+        for row in those[np.isin(those, there)]:
+            yield int(row), vectors[np.searchsorted(there, row)].copy()
+
+
+def _rewrite(connection: sqlite3.Connection, block: Block, dim: int) -> None:
+    """Write a block from which rows were removed; without them once a quarter is dead."""
+    alive, stored = block.alive, int(np.count_nonzero(block.stored))
+    if not alive:
+        connection.execute("DELETE FROM blocks WHERE number = ?", (block.number,))
+        connection.execute("DELETE FROM vectors WHERE block = ?", (block.number,))
+        return
+    if stored - alive >= DEAD_SHARE_TO_COMPACT * stored:
+        data = _bytes(read_vectors(connection, block, dim))
+        connection.execute("UPDATE vectors SET data = ? WHERE block = ?", (data, block.number))
+        block = block._replace(stored=block.live, checksum=zlib.crc32(data))
+    connection.execute(
+        "UPDATE blocks SET stamp = ?, alive = ?, stored = ?, live = ?, checksum = ? "
+        "WHERE number = ?",
+        (block.stamp, alive, _bits(block.stored), _bits(block.live), block.checksum, block.number),
+    )
+
+
+def _insert_block(connection: sqlite3.Connection, block: Block, data: bytes) -> None:
+    connection.execute(
+        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+        (block.number, block.stamp, block.alive, _bits(block.stored), _bits(block.live),
+         block.checksum),
+    )  # fmt: skip
+    connection.execute("INSERT INTO vectors VALUES (?, ?)", (block.number, data))
+
+
+def _block(row: tuple[int, int, bytes, bytes, int]) -> Block:
+    number, stamp, stored, live, checksum = row
+    for bits in (stored, live):
+        if not isinstance(bits, bytes) or len(bits) != BLOCK_ROWS // 8:
+            message = f"The rows of block {number} are damaged. Repair the index."
+            raise CorruptStoreError(message)
+    return Block(number, stamp, _mask(stored), _mask(live), checksum)
+
+
+def _bytes(vectors: NDArray[np.float32]) -> bytes:
+    return vectors.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+
+
+def _bits(mask: Mask) -> bytes:
+    return np.packbits(mask, bitorder="little").tobytes()
+
+
+def _mask(bits: bytes) -> Mask:
+    return np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(np.bool_)

@@ -1,0 +1,131 @@
+"""Documents and nodes read back from their tables, checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nearfield.core.schema import Node
+from nearfield.core.store_checks import shown
+from nearfield.errors import CorruptStoreError
+from nearfield.stores.sqlite.records import (
+    decoded,
+    metadata_checksum,
+    node_checksum,
+    restored,
+    storable,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from nearfield.core.schema import Metadata
+
+IDS_AT_ONCE = 500
+_NODE_COLUMNS = (
+    "SELECT nodes.row, nodes.id, nodes.document, nodes.start, nodes.stop, nodes.metadata, "
+    "nodes.checksum, texts.text, documents.id, metadata.json, metadata.checksum "
+    "FROM nodes JOIN texts USING (row) JOIN documents ON documents.number = nodes.document "
+    "JOIN metadata ON metadata.number = nodes.metadata"
+)
+
+
+class Found(NamedTuple):
+    """A document that is there: its number and its id."""
+
+    number: int
+    id: str
+
+
+def find_documents(connection: sqlite3.Connection, ids: Sequence[str]) -> list[Found]:
+    """Give the numbers of those documents that are there."""
+    return [
+        Found(number, restored(name))
+        for number, name in by_ids(
+            connection, "SELECT number, id FROM documents WHERE id IN (%s)", ids
+        )
+    ]
+
+
+def find_rows(connection: sqlite3.Connection, node_ids: Sequence[str]) -> list[int]:
+    """Give the rows of those nodes that are there, in order."""
+    found = by_ids(connection, "SELECT row, id FROM nodes WHERE id IN (%s)", node_ids)
+    return sorted(row for row, _ in found)
+
+
+def read_nodes(connection: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Node]:
+    """Read nodes by row, checked.
+
+    Args:
+        connection: A connection to the index.
+        rows: Their rows; those that are not there are passed over.
+
+    Returns:
+        The nodes by row.
+
+    Raises:
+        CorruptStoreError: One of them is damaged.
+    """
+    nodes: dict[int, Node] = {}
+    for row in by_ids(connection, f"{_NODE_COLUMNS} WHERE nodes.row IN (%s)", rows):
+        nodes[row[0]] = _node(row)
+    return nodes
+
+
+def iterate_nodes(
+    connection: sqlite3.Connection, first: int, last: int
+) -> Iterator[tuple[int, Node]]:
+    """Read all nodes from one row to another, both included, checked, in order."""
+    for row in connection.execute(
+        f"{_NODE_COLUMNS} WHERE nodes.row BETWEEN ? AND ? ORDER BY nodes.row", (first, last)
+    ):
+        yield row[0], _node(row)
+
+
+def iterate_documents(connection: sqlite3.Connection) -> Iterator[tuple[str, Metadata]]:
+    """Read the id and facts of every document, in the order of writing."""
+    for name, data in connection.execute(
+        "SELECT id, json FROM documents JOIN metadata ON metadata.number = documents.metadata "
+        "ORDER BY documents.number"
+    ):
+        yield restored(name), decoded(data)
+
+
+def read_hashes(
+    connection: sqlite3.Connection, document_ids: Sequence[str] | None
+) -> dict[str, str]:
+    """Give content hashes by document id: of all documents, or of those named."""
+    if document_ids is None:
+        rows: Iterable[tuple[Any, ...]] = connection.execute(
+            "SELECT id, content_hash FROM documents ORDER BY number"
+        )
+    else:
+        rows = by_ids(
+            connection, "SELECT id, content_hash FROM documents WHERE id IN (%s)", document_ids
+        )
+    return {restored(name): restored(content_hash) for name, content_hash in rows}
+
+
+def by_ids(
+    connection: sqlite3.Connection, statement: str, ids: Sequence[str] | Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
+    """Run a statement that has ``IN (%s)`` over ids, some hundred at a time."""
+    bound = [storable(name) if isinstance(name, str) else name for name in dict.fromkeys(ids)]
+    for start in range(0, len(bound), IDS_AT_ONCE):
+        some = bound[start : start + IDS_AT_ONCE]
+        marks = ",".join("?" * len(some))  # nothing but question marks is put into the statement
+        yield from connection.execute(statement % marks, some)
+
+
+def _node(row: tuple[Any, ...]) -> Node:
+    number, name, document, start, stop, metadata, checksum, text, owner, data, of_data = row
+    node = Node(restored(text), restored(name), restored(owner), start, stop, decoded(data))
+    if checksum != node_checksum(node, number, document, metadata) or of_data != metadata_checksum(
+        metadata, document, data
+    ):
+        message = (
+            f"Node {shown(node.id)} is damaged. Run `nearfield verify` on the index to see "
+            "what is lost, and repair it."
+        )
+        raise CorruptStoreError(message)
+    return node

@@ -1,0 +1,395 @@
+"""The store itself: what the contract asks, over the tables of one SQLite file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from nearfield.core.schema import NodeWithScore
+from nearfield.core.search import search
+from nearfield.core.store import Capabilities, Found, StoreInfo
+from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
+from nearfield.core.words import find_words
+from nearfield.errors import CorruptStoreError
+from nearfield.stores.sqlite import reading, schema, writing
+from nearfield.stores.sqlite.blocks import count_rows, row_vectors
+from nearfield.stores.sqlite.connection import Connections
+from nearfield.stores.sqlite.facts import matching_rows
+from nearfield.stores.sqlite.opening import prepare
+from nearfield.stores.sqlite.view import View, load_view
+
+if TYPE_CHECKING:
+    import os
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from nearfield.core.filters import MetadataFilters
+    from nearfield.core.schema import Metadata, Node
+    from nearfield.core.store import Entry, Header, QueryMode
+    from nearfield.core.vectors import Vector, Vectors
+
+ROWS_PER_READ = 1024
+SNAPSHOT_FROM_BYTES = 32 << 20
+
+
+class SQLiteStore:
+    """An index in one file, searched exactly; any number of processes may share it.
+
+    Every write is a transaction that is on the disk when the call returns.
+    Readers see one whole version. A second writer waits for the first.
+    Do not put the file on a network drive: SQLite's log needs shared memory.
+
+    Args:
+        path: The index file.
+        create: Whether to make it when it is missing.
+        read_only: Whether to refuse writing; also right where nothing can be written.
+        timeout_s: How long a write waits for another writer.
+        snapshot_from_bytes: From how many bytes of vectors on a copy laid out
+            for searching is kept beside the file.
+
+    Raises:
+        StoreError: The file is missing and not to be made, or cannot be opened.
+        CorruptStoreError: It is damaged, not an index, or of another format.
+    """
+
+    capabilities = Capabilities(persistent=True, text_search=True, concurrent=True)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        read_only: bool = False,
+        timeout_s: float = 30.0,
+        snapshot_from_bytes: int = SNAPSHOT_FROM_BYTES,
+    ) -> None:
+        self.path = Path(path)
+        self._snapshot_from_bytes = snapshot_from_bytes
+        self._view: View | None = None
+        self._view_lock = threading.Lock()
+        mode = prepare(self.path, create=create, read_only=read_only, timeout_s=timeout_s)
+        self._connections = Connections(self.path, mode=mode, timeout_s=timeout_s)
+
+    def __repr__(self) -> str:
+        """Give the call that opens the same file."""
+        return f"SQLiteStore({str(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        """Give the store, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    @property
+    def header(self) -> Header | None:
+        """The header, or ``None`` while the store is new."""
+        with self._connections.reading() as connection:
+            return schema.read_header(connection)
+
+    def initialize(self, header: Header) -> None:
+        """Write the header of a new store; on an old one check that it is the same.
+
+        Args:
+            header: Which model, dimension and metric.
+
+        Raises:
+            ModelMismatchError: The fingerprints differ.
+            DimensionMismatchError: The dimensions differ.
+            StoreError: The metrics differ, or the file is read-only.
+        """
+        stored = self.header
+        if stored is None:
+            with self._connections.writing() as connection:
+                stored = schema.read_header(connection)
+                if stored is None:
+                    schema.write_header(connection, header)
+                    self._note_write(connection)
+                    return
+        check_header(stored, header)
+
+    def update_facts(self, facts: Metadata) -> None:
+        """Merge facts into those of the header.
+
+        Args:
+            facts: What to add or replace.
+
+        Raises:
+            StoreError: The store has no header yet.
+        """
+        with self._connections.writing() as connection:
+            header = known_header(schema.read_header(connection))
+            schema.write_header(connection, replace(header, facts={**header.facts, **facts}))
+            self._note_write(connection)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write new documents, in one transaction.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+
+        Raises:
+            StoreError: An id is already there or given twice, or the store has no header.
+            DimensionMismatchError: Vectors are of another length than the header says.
+            InvalidVectorsError: A vector is not finite.
+            ConfigError: Metadata is not JSON.
+            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
+        """
+        self._write(entries, replacing=False)
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Write documents, each replacing the one of its id whole, in one transaction.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+
+        Raises:
+            StoreError: An id is given twice, a node id belongs to another
+                document, or the store has no header.
+            DimensionMismatchError: Vectors are of another length than the header says.
+            InvalidVectorsError: A vector is not finite.
+            ConfigError: Metadata is not JSON.
+            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
+        """
+        self._write(entries, replacing=True)
+
+    def delete(self, document_ids: Sequence[str]) -> int:
+        """Remove documents with all their nodes, in one transaction.
+
+        Args:
+            document_ids: Which; unknown ids are passed over.
+
+        Returns:
+            How many were there.
+        """
+        with self._connections.writing() as connection:
+            there = reading.find_documents(connection, document_ids)
+            if there:
+                stamp, dim = schema.random_stamp(), self._dim(connection)
+                numbers = [found.number for found in there]
+                writing.remove_documents(connection, numbers, dim=dim, stamp=stamp)
+                self._note_write(connection, stamp=stamp)
+            return len(there)
+
+    def delete_nodes(self, node_ids: Sequence[str]) -> int:
+        """Remove single nodes, in one transaction; a document left empty stays known.
+
+        Args:
+            node_ids: Which; unknown ids are passed over.
+
+        Returns:
+            How many were there.
+        """
+        with self._connections.writing() as connection:
+            rows = reading.find_rows(connection, node_ids)
+            if rows:
+                stamp, dim = schema.random_stamp(), self._dim(connection)
+                writing.remove_nodes(connection, rows, dim=dim, stamp=stamp)
+                self._note_write(connection, stamp=stamp)
+            return len(rows)
+
+    def query(
+        self,
+        vectors: Vectors | None,
+        top_k: int,
+        *,
+        filters: MetadataFilters | None = None,
+        mode: QueryMode = "vector",
+        texts: Sequence[str] = (),
+    ) -> list[Found]:
+        """Find the nearest nodes of each query, all in one version of the index.
+
+        Args:
+            vectors: ``(q, dim)`` float32 for ``mode="vector"``.
+            top_k: How many of each, at least 1.
+            filters: Conditions on the nodes' metadata.
+            mode: By vectors or by words (BM25).
+            texts: ``q`` texts for ``mode="text"``.
+
+        Returns:
+            One answer per query, in order; equal scores in the order of writing.
+
+        Raises:
+            ConfigError: ``top_k`` or the filters make no sense.
+            DimensionMismatchError: The queries are of another length than the header says.
+            InvalidVectorsError: A query is not finite.
+            CorruptStoreError: What was found is damaged.
+        """
+        with self._connections.reading() as connection:
+            header = schema.read_header(connection)
+            queries, conditions = check_query(
+                self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
+            )
+            view = self._view_of(connection, header)
+            rows = (
+                None
+                if conditions is None or view is None
+                else matching_rows(connection, conditions, view.owners)
+            )
+            if mode == "text":
+                among = None if rows is None else rows.tolist()
+                found = [find_words(connection, text, int(top_k), among) for text in texts]
+                return self._answers(connection, found, "text")
+            if header is None or view is None:
+                return [Found([]) for _ in queries]
+            segments = view.segments if rows is None else view.narrowed(rows)
+            hits = search(segments, queries, int(top_k), header.metric)
+            found = [list(zip(h.rows.tolist(), h.scores.tolist(), strict=True)) for h in hits]
+            return self._answers(connection, found, "exact")
+
+    def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
+        """Give the content hash of documents, by document id.
+
+        Args:
+            document_ids: Which; all when ``None``. Unknown ids are passed over.
+        """
+        with self._connections.reading() as connection:
+            return reading.read_hashes(connection, document_ids)
+
+    def documents(self) -> Iterator[tuple[str, Metadata]]:
+        """Give every document's id and facts, in the order of writing, of one version."""
+        with self._connections.reading() as connection:
+            yield from reading.iterate_documents(connection)
+
+    def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Vector]]:
+        """Give nodes with their vectors ``(dim,)``, in the order of writing, of one version.
+
+        Args:
+            node_ids: Which; all when ``None``. Unknown ids are passed over.
+        """
+        with self._connections.reading() as connection:
+            header = schema.read_header(connection)
+            if header is None:
+                return
+            if node_ids is not None:
+                rows = reading.find_rows(connection, node_ids)
+                stretches = (
+                    reading.read_nodes(connection, rows[start : start + ROWS_PER_READ])
+                    for start in range(0, len(rows), ROWS_PER_READ)
+                )
+            else:
+                end = schema.read_state(connection).next_row
+                stretches = (
+                    dict(reading.iterate_nodes(connection, start, start + ROWS_PER_READ - 1))
+                    for start in range(0, end, ROWS_PER_READ)
+                )
+            for stretch in stretches:
+                for row, vector in row_vectors(connection, sorted(stretch), header.dim):
+                    yield stretch[row], vector
+
+    def count(self) -> int:
+        """Give the number of nodes."""
+        with self._connections.reading() as connection:
+            return count_rows(connection)
+
+    def info(self) -> StoreInfo:
+        """Give what the store holds; its size is that of the file and its log."""
+        with self._connections.reading() as connection:
+            header, state = schema.read_header(connection), schema.read_state(connection)
+            known = connection.execute("SELECT count(*) FROM documents").fetchone()[0]
+            nodes = count_rows(connection)
+        size = 0
+        for part in (self.path, Path(f"{self.path}-wal")):
+            with suppress(OSError):
+                size += part.stat().st_size
+        return StoreInfo(known, nodes, header, size, state.changed_at, str(self.path))
+
+    def close(self) -> None:
+        """Let go of the file; calling it twice is harmless."""
+        self._connections.close()
+        self._view = None
+
+    def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
+        header = self.header
+        checked = check_entries(entries, header)
+        if not checked:
+            return
+        with self._connections.writing() as connection:
+            state = schema.read_state(connection)
+            stamp = schema.random_stamp()
+            next_row = writing.write_entries(
+                connection,
+                checked,
+                next_row=state.next_row,
+                stamp=stamp,
+                dim=known_header(header).dim,
+                replace=replacing,
+            )
+            self._note_write(connection, stamp=stamp, next_row=next_row)
+
+    def _note_write(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        stamp: int | None = None,
+        next_row: int | None = None,
+    ) -> None:
+        schema.write_state(
+            connection,
+            stamp=schema.random_stamp() if stamp is None else stamp,
+            now=time.time(),
+            next_row=schema.read_state(connection).next_row if next_row is None else next_row,
+        )
+
+    def _dim(self, connection: sqlite3.Connection) -> int:
+        return known_header(schema.read_header(connection)).dim
+
+    def _view_of(self, connection: sqlite3.Connection, header: Header | None) -> View | None:
+        """Give the view of the version that a connection sees."""
+        if header is None:
+            return None
+        state = schema.read_state(connection)
+        view = self._view
+        if view is not None and view.state == state:
+            return view
+        with self._view_lock:
+            previous = self._view
+            if previous is not None and previous.state == state:
+                return previous
+            view = load_view(
+                connection,
+                state,
+                header.dim,
+                path=self.path,
+                snapshot_from_bytes=self._snapshot_from_bytes,
+                previous=previous,
+            )
+            # A slow reader may see an older version than the one at hand.
+            if previous is None or previous.state.change <= state.change:
+                self._view = view
+            return view
+
+    def _answers(
+        self,
+        connection: sqlite3.Connection,
+        found: Sequence[Sequence[tuple[int, float]]],
+        engine: str,
+    ) -> list[Found]:
+        rows = [row for hits in found for row, _ in hits]
+        nodes = reading.read_nodes(connection, rows)
+        if len(nodes) != len(set(rows)):
+            message = f"{self.path} has vectors or words without a node. Verify and repair it."
+            raise CorruptStoreError(message)
+        given: set[int] = set()
+        answers = []
+        for hits in found:
+            scored = []
+            for row, score in hits:
+                node = nodes[row]
+                if row in given:  # each answer gets facts of its own to change
+                    node = reading.read_nodes(connection, [row])[row]
+                given.add(row)
+                scored.append(NodeWithScore(node, score))
+            answers.append(Found(scored, engine))
+        return answers

@@ -1,0 +1,213 @@
+"""Documents with all that belongs to them, written and removed."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from nearfield.core import words
+from nearfield.core.metadata import decode_metadata
+from nearfield.core.store_checks import shown
+from nearfield.errors import CorruptStoreError, StoreError
+from nearfield.stores.sqlite import fail_points
+from nearfield.stores.sqlite.blocks import remove_vectors, write_vectors
+from nearfield.stores.sqlite.facts import fact_rows
+from nearfield.stores.sqlite.reading import by_ids, find_documents
+from nearfield.stores.sqlite.records import (
+    decoded,
+    document_checksum,
+    metadata_checksum,
+    node_checksum,
+    restored,
+    storable,
+)
+from nearfield.stores.sqlite.schema import NO_METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearfield.core.store_checks import CheckedEntry
+
+
+def write_entries(
+    connection: sqlite3.Connection,
+    entries: Sequence[CheckedEntry],
+    *,
+    next_row: int,
+    stamp: int,
+    dim: int,
+    replace: bool,
+) -> int:
+    """Write documents with their nodes, vectors, facts and words.
+
+    Args:
+        connection: A connection within a write transaction.
+        entries: What to write, checked.
+        next_row: The row of the first new node.
+        stamp: The write's random number.
+        dim: Numbers per vector.
+        replace: Whether documents of the same ids give way; an error otherwise.
+
+    Returns:
+        The row after the last one written.
+
+    Raises:
+        StoreError: A document is already there, or a node id belongs to another one.
+    """
+    there = find_documents(connection, [one.entry.document_id for one in entries])
+    if there and not replace:
+        name = shown(there[0].id)
+        message = f"Document {name} is already there. Use upsert to replace it."
+        raise StoreError(message)
+    remove_documents(connection, [found.number for found in there], dim=dim, stamp=stamp)
+    fail_points.reach("removed")
+    batch = _Batch(connection, next_row)
+    for one in entries:
+        batch.take(one)
+    batch.write()
+    fail_points.reach("documents")
+    row = next_row
+    for one in entries:
+        if len(one.entry.nodes):
+            write_vectors(connection, row, one.entry.vectors, stamp)
+            row += len(one.entry.nodes)
+    fail_points.reach("vectors")
+    words.add_words(connection, batch.texts)
+    fail_points.reach("words")
+    return row
+
+
+def remove_documents(
+    connection: sqlite3.Connection, numbers: Sequence[int], *, dim: int, stamp: int
+) -> None:
+    """Remove documents with all that belongs to them.
+
+    Args:
+        connection: A connection within a write transaction.
+        numbers: Numbers of documents that are there.
+        dim: Numbers per vector.
+        stamp: The write's random number.
+    """
+    rows = [
+        row
+        for number in numbers
+        for (row,) in connection.execute("SELECT row FROM nodes WHERE document = ?", (number,))
+    ]
+    remove_nodes(connection, rows, dim=dim, stamp=stamp)
+    for number in numbers:
+        for owner, data in connection.execute(
+            "SELECT number, json FROM metadata WHERE document = ?", (number,)
+        ).fetchall():
+            # A cursor of its own per key: each fact is found by its whole key.
+            connection.executemany(
+                "DELETE FROM facts WHERE key = ? AND kind = ? AND value = ? AND metadata = ?",
+                fact_rows(owner, decoded(data)),
+            )
+    bound = [(number,) for number in numbers]
+    connection.executemany("DELETE FROM metadata WHERE document = ?", bound)
+    connection.executemany("DELETE FROM documents WHERE number = ?", bound)
+
+
+def remove_nodes(
+    connection: sqlite3.Connection, rows: Sequence[int], *, dim: int, stamp: int
+) -> None:
+    """Remove nodes; the facts they had stay with their document.
+
+    Args:
+        connection: A connection within a write transaction.
+        rows: Rows of nodes that are there.
+        dim: Numbers per vector.
+        stamp: The write's random number.
+    """
+    if not rows:
+        return
+    texts = [
+        (row, restored(text))
+        for row, text in by_ids(connection, "SELECT row, text FROM texts WHERE row IN (%s)", rows)
+    ]
+    words.remove_words(connection, texts)
+    bound = [(row,) for row in rows]
+    connection.executemany("DELETE FROM texts WHERE row = ?", bound)
+    connection.executemany("DELETE FROM nodes WHERE row = ?", bound)
+    remove_vectors(connection, rows, dim, stamp)
+
+
+class _Batch:
+    """Documents turned into rows of tables, to be written with one statement a table."""
+
+    def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
+        self._connection = connection
+        self._row = next_row
+        self._document: int = connection.execute(
+            "SELECT coalesce(max(number), 0) FROM documents"
+        ).fetchone()[0]
+        self._metadata: int = connection.execute("SELECT max(number) FROM metadata").fetchone()[0]
+        self._documents: list[tuple[Any, ...]] = []
+        self._nodes: list[tuple[Any, ...]] = []
+        self._owners: list[tuple[Any, ...]] = []
+        self._facts: list[tuple[Any, ...]] = []
+        self.texts: list[tuple[int, str]] = []
+
+    def take(self, one: CheckedEntry) -> None:
+        """Number a document and its nodes."""
+        entry, self._document = one.entry, self._document + 1
+        owners: dict[str, int] = {"{}": NO_METADATA}
+        metadata = self._owner(one.metadata, owners)
+        checksum = document_checksum(
+            self._document, entry.document_id, entry.content_hash, metadata
+        )
+        self._documents.append(
+            (self._document, storable(entry.document_id), storable(entry.content_hash), metadata,
+             checksum)
+        )  # fmt: skip
+        for node, data in zip(entry.nodes, one.node_metadata, strict=True):
+            metadata = self._owner(data, owners)
+            checksum = node_checksum(node, self._row, self._document, metadata)
+            self._nodes.append(
+                (self._row, storable(node.id), self._document, node.start, node.end, metadata,
+                 checksum)
+            )  # fmt: skip
+            self.texts.append((self._row, node.text))
+            self._row += 1
+
+    def write(self) -> None:
+        """Write all that was taken."""
+        run = self._connection.executemany
+        run("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", self._documents)
+        run("INSERT INTO metadata VALUES (?, ?, ?, ?)", self._owners)
+        run("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?)", self._facts)
+        try:
+            run("INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)", self._nodes)
+        except sqlite3.IntegrityError as error:
+            raise self._taken_id(error) from error
+        run(
+            "INSERT INTO texts VALUES (?, ?)",
+            ((row, storable(text)) for row, text in self.texts),
+        )
+
+    def _owner(self, data: str, owners: dict[str, int]) -> int:
+        """Give the number of metadata, the same for equal metadata of one document."""
+        if data not in owners:
+            self._metadata += 1
+            owners[data] = self._metadata
+            checksum = metadata_checksum(self._metadata, self._document, data)
+            self._owners.append((self._metadata, self._document, data, checksum))
+            self._facts += fact_rows(self._metadata, decode_metadata(data))
+        return owners[data]
+
+    def _taken_id(self, error: sqlite3.IntegrityError) -> StoreError:
+        """Name the node id that another document has."""
+        first = self._nodes[0][0]
+        for row in self._nodes:
+            taken = self._connection.execute(
+                "SELECT documents.id FROM nodes JOIN documents ON number = document "
+                "WHERE nodes.id = ? AND nodes.row < ?",
+                (row[1], first),
+            ).fetchone()
+            if taken is not None:
+                name, owner = restored(row[1]), restored(taken[0])
+                return StoreError(
+                    f"Node id {shown(name)} already belongs to document {shown(owner)}. "
+                    "Node ids are unique in an index."
+                )
+        return CorruptStoreError(f"The nodes could not be written ({error}). Verify the index.")
