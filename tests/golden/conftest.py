@@ -1,0 +1,56 @@
+"""Model folders in the shapes the golden vectors were made from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+MODELS = HERE.parent / "data" / "models"
+ARCHITECTURES = ("bert", "distilbert", "mpnet", "roberta", "xlm-roberta")
+
+
+class Golden:
+    """The texts, and the vectors sentence-transformers gave for them."""
+
+    def __init__(self):
+        content = json.loads((HERE / "local_texts.json").read_text("utf-8"))
+        self.texts = content["texts"]
+        self.prompt = content["prompt"]
+        self.poolings = content["poolings"]
+        with np.load(HERE / "local_vectors.npz") as vectors:
+            self.vectors = dict(vectors)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    return Golden()
+
+
+@pytest.fixture
+def folder_of(golden, tmp_path):
+    """Give the folder of a golden name, such as ``"bert/cls"``."""
+
+    def folder(name):
+        architecture, _, variant = name.partition("/")
+        if not variant and architecture != "bert-dense":
+            return MODELS / architecture
+        copy = tmp_path / name.replace("/", "-")
+        shutil.copytree(MODELS / "bert", copy)
+        if architecture == "bert-dense":
+            shutil.copytree(MODELS / "bert-dense", copy, dirs_exist_ok=True)
+        elif variant == "plain":
+            (copy / "modules.json").unlink()
+            (copy / "sentence_bert_config.json").unlink()
+        elif variant in golden.poolings:
+            modules = json.loads((copy / "modules.json").read_text())
+            (copy / "modules.json").write_text(json.dumps(modules[:2]))
+            pooling = {"word_embedding_dimension": 32, **golden.poolings[variant]}
+            (copy / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+        return copy
+
+    return folder
