@@ -1,4 +1,4 @@
-"""Every fault a network or a service can have: the right result or the right error, in bounded time."""
+"""Every fault a service can have: the right result or the right error, in bounded time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def assert_right(vectors, texts):
     ],
 )
 def test_final_faults_are_told_at_once_and_not_tried_again(
-    server, make, clock, embed, fault, error, words
+    server, make, clock, embed, *, fault, error, words
 ):
     model = make()
     server.always(fault)
@@ -260,7 +260,7 @@ def test_a_failure_in_one_of_many_batches_keeps_what_was_paid_for(server, make, 
 
 
 def test_a_key_that_the_service_repeats_is_in_no_error(server, make, embed, caplog):
-    secret = "a-very-secret-key-1234567890"  # noqa: S105 - the test's own
+    secret = "a-very-secret-key-1234567890"
     model = make(api_key=secret)
     caplog.set_level("DEBUG", "nearfield")
     with pytest.raises(AuthenticationError) as caught:
@@ -308,8 +308,7 @@ def test_a_call_cancelled_on_the_way_leaves_no_connection_busy(server, make):
         model = make()
         server.script(faults.hang())
         task = asyncio.create_task(model.aencode(TEXTS))
-        while not server.calls:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(server.wait_for_calls)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -119,6 +119,7 @@ class OpenAIServer:
         self.calls: list[Call] = []
         self.billed: Counter[str] = Counter()
         self.open_connections = 0
+        self.connections_made = 0
         self.most_at_once = 0
         self._at_once = 0
         self._faults: deque[Fault | None] = deque()
@@ -127,6 +128,7 @@ class OpenAIServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
+        self._called = threading.Condition()
 
     # What a test says.
 
@@ -156,6 +158,35 @@ class OpenAIServer:
     def embedded(self) -> list[list[Any]]:
         """The inputs of all embeddings requests, in the order they came."""
         return [call.inputs for call in self.calls if call.path.endswith("/embeddings")]
+
+    def wait_for_calls(self, count: int = 1, timeout_s: float = 10.0) -> None:
+        """Wait until ``count`` requests have come.
+
+        Args:
+            count: How many, since the server was made.
+            timeout_s: How long at most.
+
+        Raises:
+            TimeoutError: Fewer came in that time.
+        """
+        with self._called:
+            if not self._called.wait_for(lambda: len(self.calls) >= count, timeout_s):
+                message = f"{len(self.calls)} of {count} requests came within {timeout_s:g} s."
+                raise TimeoutError(message)
+
+    def wait_until_idle(self, timeout_s: float = 10.0) -> None:
+        """Wait until all clients have closed their connections.
+
+        Args:
+            timeout_s: How long at most.
+
+        Raises:
+            TimeoutError: Some did not in that time.
+        """
+        with self._called:
+            if not self._called.wait_for(lambda: not self.open_connections, timeout_s):
+                message = f"{self.open_connections} connections are open after {timeout_s:g} s."
+                raise TimeoutError(message)
 
     # Its life.
 
@@ -197,14 +228,18 @@ class OpenAIServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open_connections += 1
+        with self._called:
+            self.open_connections += 1
+            self.connections_made += 1
         try:
             while await self._answer_one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client has gone, or the server stops: nothing to answer
         finally:
-            self.open_connections -= 1
+            with self._called:
+                self.open_connections -= 1
+                self._called.notify_all()
             writer.close()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -237,7 +272,9 @@ class OpenAIServer:
         path = unquote(url.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         body = json.loads(raw) if raw else None
-        self.calls.append(Call(path, query, headers, body))
+        with self._called:
+            self.calls.append(Call(path, query, headers, body))
+            self._called.notify_all()
         if fault is not None and fault.body is not None:
             kind = fault.headers.get("content-type", "application/json")
             return _Answer(fault.status, fault.body, kind)

@@ -140,7 +140,7 @@ def test_anything_but_a_finite_vector_is_refused(item):
 
 def test_the_text_whose_vector_is_at_fault_is_named():
     content = reply_of({"embedding": [1, 2]}, {"embedding": [1]})
-    with pytest.raises(InvalidVectorsError, match="1 numbers where 2 .*text B"):
+    with pytest.raises(InvalidVectorsError, match=r"1 numbers where 2 .*text B"):
         read_embeddings_reply(content, count=2, name=lambda number: f"text {'AB'[number]}")
 
 

@@ -9,6 +9,7 @@ from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from nearfield.core.embeddings.base import InputType
     from nearfield.core.vectors import Vectors
@@ -153,7 +154,7 @@ class EmbeddingNames:
         return await self.aget_query_embedding(text)
 
 
-def check_texts(texts: object) -> None:
+def check_texts(texts: Any) -> None:
     """Refuse what is not a list of texts.
 
     Args:
@@ -161,14 +162,29 @@ def check_texts(texts: object) -> None:
 
     Raises:
         TypeError: It is one text, or holds something that is not a text.
+        ConfigError: A text holds half a character.
     """
     if isinstance(texts, (str, bytes)):
         message = "Expected a list of texts, got one text. Write [text]."
         raise TypeError(message)
-    for number, text in enumerate(texts):  # type: ignore[arg-type]
+    for number, text in enumerate(texts):
         if not isinstance(text, str):
             message = f"Text {number} is of type {type(text).__name__}, not str."
             raise TypeError(message)
+        if not text.isascii():
+            _check_unicode(text, number)
+
+
+def _check_unicode(text: str, number: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        # No tokenizer and no service can read it: some crash, some embed something else.
+        message = (
+            f"Text {number} holds half a character (a lone surrogate) at {error.start}. "
+            "Replace it: text.encode('utf-8', 'replace').decode()."
+        )
+        raise ConfigError(message) from error
 
 
 def _lists(vectors: Vectors) -> list[list[float]]:

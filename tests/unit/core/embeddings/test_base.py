@@ -401,3 +401,8 @@ def test_models_of_other_names_have_other_fingerprints():
     assert OneHook("a").fingerprint != OneHook("b").fingerprint
     assert OneHook("a").fingerprint == OneHook("a").fingerprint
     assert OneHook("a").fingerprint != TwoHooks("a").fingerprint
+
+
+def test_half_a_character_is_told_with_its_place_and_the_way_out():
+    with pytest.raises(ConfigError, match=r"Text 1 .*lone surrogate\) at 2.*'replace'"):
+        FakeEmbedding().encode(["fine", "ab\ud800"])

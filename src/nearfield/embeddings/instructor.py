@@ -1,0 +1,123 @@
+"""Instructor models: a text is embedded after an instruction that says what it is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nearfield._extras import require
+from nearfield.core.embeddings.base import BaseEmbedding
+from nearfield.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nearfield.core.cache import EmbeddingCache
+    from nearfield.core.embeddings.base import InputType
+    from nearfield.core.vectors import Vectors
+
+DEFAULT_MODEL = "hkunlp/instructor-base"
+# The defaults of LlamaIndex's class of the same name, after the model's own paper
+# (Su et al. 2022, "One Embedder, Any Task", https://arxiv.org/abs/2212.09741).
+DEFAULT_QUERY_INSTRUCTION = "Represent the question for retrieving supporting documents: "
+DEFAULT_TEXT_INSTRUCTION = "Represent the document for retrieval: "
+
+
+class InstructorEmbedding(BaseEmbedding):
+    """An Instructor model, run here by sentence-transformers.
+
+    The instruction is read by the model but left out of the mean over tokens,
+    as the models were trained. Tested with a tiny random model against the
+    arithmetic of the paper; the published weights are not part of the tests.
+
+    Args:
+        model_name: A Hugging Face name or a folder.
+        query_instruction: What a question is for.
+        text_instruction: What a text to be found is for.
+        instruction: One instruction for both; wins over the other two.
+        embed_batch_size: Texts computed together, 1 to 2,048.
+        device: ``"cpu"``, ``"cuda"``, ...; the best one found by default.
+        cache_folder: Where downloaded models are kept.
+        revision: The model's version on the hub.
+        cache: Where vectors are kept between calls; nowhere by default.
+        callback_manager: Accepted for LlamaIndex's sake, not used.
+
+    Raises:
+        ModelLoadError: The model cannot be loaded.
+        MissingDependencyError: The extra ``torch`` is not installed.
+    """
+
+    def __init__(
+        self,
+        model_name: str | Path = DEFAULT_MODEL,
+        *,
+        query_instruction: str = DEFAULT_QUERY_INSTRUCTION,
+        text_instruction: str = DEFAULT_TEXT_INSTRUCTION,
+        instruction: str | None = None,
+        embed_batch_size: int = 10,
+        device: str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        cache: EmbeddingCache | None = None,
+        callback_manager: object = None,
+    ) -> None:
+        super().__init__(
+            str(model_name), embed_batch_size, cache=cache, callback_manager=callback_manager
+        )
+        self.revision = revision
+        self._instructions: dict[InputType, str] = {
+            "query": query_instruction if instruction is None else instruction,
+            "document": text_instruction if instruction is None else instruction,
+        }
+        self._model = _load(
+            self.model_name, device=device, cache_folder=cache_folder, revision=revision
+        )
+
+    @property
+    def dim(self) -> int | None:
+        """Numbers per vector."""
+        new, old = "get_embedding_dimension", "get_sentence_embedding_dimension"
+        name = new if hasattr(self._model, new) else old  # renamed within release 5
+        dim: int | None = getattr(self._model, name)()
+        return dim
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens the model reads, instruction included."""
+        length: int | None = self._model.max_seq_length
+        return length
+
+    @property
+    def fingerprint(self) -> str:
+        """The model, its version, and both instructions."""
+        query, document = self._instructions["query"], self._instructions["document"]
+        return f"instructor:{self.model_name}@{self.revision}/{query!r}/{document!r}"
+
+    def __repr__(self) -> str:
+        """Name the model and its instructions."""
+        query, document = self._instructions["query"], self._instructions["document"]
+        return (
+            f"InstructorEmbedding(model_name={self.model_name!r}, "
+            f"query_instruction={query!r}, text_instruction={document!r})"
+        )
+
+    def _encode(self, texts: Sequence[str], input_type: InputType) -> Vectors:
+        vectors: Vectors = self._model.encode(
+            list(texts),
+            prompt=self._instructions[input_type] or None,
+            batch_size=self.embed_batch_size,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return vectors
+
+
+def _load(name: str, **options: Any) -> Any:
+    library = require("sentence_transformers", extra="torch", purpose="InstructorEmbedding")
+    try:
+        model = library.SentenceTransformer(name, **options)
+    except (OSError, ValueError) as error:
+        message = f"The Instructor model {name!r} cannot be loaded: {error}"
+        raise ModelLoadError(message) from error
+    model.set_pooling_include_prompt(include_prompt=False)
+    return model

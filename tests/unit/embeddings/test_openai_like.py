@@ -1,0 +1,55 @@
+"""Any server that speaks the protocol."""
+
+from __future__ import annotations
+
+import pytest
+
+from nearfield.core.embeddings import resolve_embed_model
+from nearfield.embeddings.openai_like import OpenAILikeEmbedding
+from nearfield.errors import AuthenticationError
+
+pytestmark = pytest.mark.openai
+
+
+@pytest.fixture
+def make(server):
+    def make_model(**kwargs):
+        arguments = {"api_key": server.api_key, "api_base": server.url, "cache": False, **kwargs}
+        return OpenAILikeEmbedding(**arguments)
+
+    return make_model
+
+
+@pytest.mark.parametrize("keyword", ["model", "model_name"])
+def test_any_model_name_goes_out_as_it_is(server, make, keyword):
+    model = make(**{keyword: "BAAI/bge-m3"})
+    model.get_text_embedding("a")
+    assert server.calls[0].body["model"] == model.model_name == "BAAI/bge-m3"
+
+
+def test_no_key_is_needed(server, make):
+    server.api_key = None
+    assert len(make(api_key=None).get_text_embedding("a")) == 16
+
+
+def test_a_key_for_openai_is_not_sent_elsewhere(server, make, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai-only")
+    with pytest.raises(AuthenticationError):
+        make(api_key=None).get_text_embedding("a")
+    assert "for-openai-only" not in str(server.calls[0].headers)
+
+
+def test_instructions_go_before_queries_and_texts(server, make):
+    model = make(query_instruction="query: ", text_instruction="passage: ")
+    model.get_query_embedding("a")
+    model.get_text_embedding("a")
+    assert server.embedded == [["query: a"], ["passage: a"]]
+
+
+def test_floats_can_be_asked_for(server, make):
+    make(encoding_format="float").get_text_embedding("a")
+    assert server.calls[0].body["encoding_format"] == "float"
+
+
+def test_it_is_made_by_name():
+    assert resolve_embed_model("openai-like:bge").model_name == "bge"

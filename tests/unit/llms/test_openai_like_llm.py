@@ -1,0 +1,124 @@
+"""Chat models behind OpenAI's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+
+import pytest
+
+from nearfield.core.llm import LLM, check_llm
+from nearfield.errors import (
+    AuthenticationError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
+from nearfield.llms.openai_like import OpenAILikeLLM
+from nearfield.testing import faults
+from nearfield.testing.clock import FakeClock
+
+pytestmark = pytest.mark.openai
+
+
+@pytest.fixture
+def make(server):
+    def make_llm(**kwargs):
+        llm = OpenAILikeLLM("chatty", server.url, server.api_key, **kwargs)
+        llm._service.clock = FakeClock()
+        return llm
+
+    return make_llm
+
+
+def test_it_is_what_the_query_engine_asks_for(make):
+    llm = make()
+    assert isinstance(llm, LLM)
+    assert check_llm(llm) is llm
+
+
+def test_a_prompt_is_answered(server, make):
+    llm = make(temperature=0, max_tokens=9, system_prompt="be brief")
+    assert llm.complete("hello") == "You wrote: hello"
+    body = server.calls[0].body
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("chatty", 0, 9)
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert llm.totals.tokens == 3
+
+
+def test_the_coroutine_gives_the_same(make):
+    assert asyncio.run(make().acomplete("hello")) == "You wrote: hello"
+
+
+def test_an_answer_is_streamed_in_pieces(make):
+    llm = make()
+    assert list(llm.stream("a b c")) == ["You ", "wrote: ", "a ", "b ", "c"]
+
+    async def collect():
+        return [piece async for piece in llm.astream("a b c")]
+
+    assert "".join(asyncio.run(collect())) == "You wrote: a b c"
+
+
+def test_a_stream_left_early_closes_its_connection(server, make):
+    llm = make()
+    stream = llm.stream("a b c")
+    assert next(stream) == "You "
+    stream.close()
+    assert llm.complete("again") == "You wrote: again"
+
+
+@pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])
+def test_passing_faults_are_tried_again(server, make, way):
+    server.script(faults.refused(503), faults.refused(429, retry_after="1"))
+    llm = make()
+
+    async def collect():
+        return "".join([piece async for piece in llm.astream("hi")])
+
+    run = {
+        "complete": lambda: llm.complete("hi"),
+        "acomplete": lambda: asyncio.run(llm.acomplete("hi")),
+        "stream": lambda: "".join(llm.stream("hi")),
+        "astream": lambda: asyncio.run(collect()),
+    }[way]
+    assert run() == "You wrote: hi"
+    assert len(server.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (faults.web_page(), ProviderError),
+        (faults.refused(401), AuthenticationError),
+        (faults.hang(), ProviderTimeoutError),
+        (faults.half_a_body(), ProviderUnavailableError),
+    ],
+)
+def test_faults_are_told(server, make, fault, error):
+    server.always(fault)
+    llm = make(timeout=0.2, max_retries=0)
+    with pytest.raises(error):
+        llm.complete("hi")
+    if fault.ending == "half" or fault.status == 401:
+        with pytest.raises(error):
+            "".join(llm.stream("hi"))
+
+
+def test_the_key_shows_nowhere(make, server):
+    llm = make()
+    assert server.api_key not in repr(llm)
+    assert server.api_key.encode() not in pickle.dumps(llm)
+
+
+def test_a_key_for_openai_is_not_sent_elsewhere(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai-only")
+    server.api_key = None
+    OpenAILikeLLM("chatty", server.url).complete("hi")
+    assert "for-openai-only" not in str(server.calls[0].headers)
+
+
+def test_openai_itself_needs_a_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(AuthenticationError, match="OPENAI_API_KEY"):
+        OpenAILikeLLM("gpt-4o-mini")
