@@ -1,0 +1,404 @@
+"""The index: what goes in, what changes, which model it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+import nearfield.core.index as index_module
+from nearfield.core import (
+    Document,
+    MemoryStore,
+    Node,
+    SentenceSplitter,
+    Settings,
+    SimilarityMode,
+    StorageContext,
+    VectorStoreIndex,
+)
+from nearfield.errors import ConfigError, DimensionMismatchError, ModelMismatchError, StoreError
+from nearfield.testing.fake import FakeEmbedding
+
+PLANETS = [
+    Document("Mars is the red planet. Its dust is iron.", {"kind": "rock"}, id="mars"),
+    Document("Venus is the hottest planet. Its clouds are acid.", {"kind": "rock"}, id="venus"),
+    Document("Saturn has rings of ice.", {"kind": "gas"}, id="saturn"),
+]
+
+
+class Whole:
+    """Makes one node of a document."""
+
+    def split(self, document):
+        return [Node(document.text, document_id=document.id)]
+
+
+@pytest.fixture
+def model():
+    return FakeEmbedding()
+
+
+@pytest.fixture
+def index(model):
+    return VectorStoreIndex.from_documents(PLANETS, embed_model=model)
+
+
+def ids(index):
+    return list(index.store.content_hashes())
+
+
+def first(index, question):
+    return index.as_retriever(similarity_top_k=1).retrieve(question)[0].node.document_id
+
+
+def test_documents_are_found_by_their_meaning(index):
+    assert first(index, "which planet has rings?") == "saturn"
+    assert first(index, "the red planet") == "mars"
+    assert index.count == 3
+
+
+def test_a_generator_of_documents_will_do(model):
+    index = VectorStoreIndex.from_documents((d for d in PLANETS), embed_model=model)
+
+    assert ids(index) == ["mars", "venus", "saturn"]
+
+
+def test_the_model_comes_from_the_settings_once_when_the_index_is_made():
+    with Settings.override(embed_model=FakeEmbedding(dim=8)):
+        index = VectorStoreIndex.from_documents(PLANETS)
+    with Settings.override(embed_model=FakeEmbedding(dim=16)):
+        index.insert(Document("Pluto is small.", id="pluto"))
+
+    assert index.embed_model.dim == 8
+    assert first(index, "pluto") == "pluto"
+
+
+def test_each_index_may_have_a_model_of_its_own():
+    small = VectorStoreIndex.from_documents(PLANETS, embed_model=FakeEmbedding(dim=8))
+    large = VectorStoreIndex.from_documents(PLANETS, embed_model=FakeEmbedding(dim=32))
+
+    assert (small.store.header.dim, large.store.header.dim) == (8, 32)
+
+
+def test_the_header_remembers_who_made_it_and_how(model):
+    index = VectorStoreIndex.from_documents(
+        PLANETS, embed_model=model, transformations=[SentenceSplitter.for_model(model, 64, 8)]
+    )
+
+    header = index.store.header
+    assert header.fingerprint == model.fingerprint
+    assert header.model_name == "fake"
+    assert header.metric is SimilarityMode.COSINE
+    assert (header.facts["chunk_size"], header.facts["chunk_overlap"]) == (64, 8)
+
+
+@pytest.mark.parametrize("mode", ["dot_product", SimilarityMode.EUCLIDEAN])
+def test_another_similarity_may_be_chosen_once(model, mode):
+    index = VectorStoreIndex.from_documents(PLANETS, embed_model=model, similarity_mode=mode)
+
+    assert index.store.header.metric is SimilarityMode(mode)
+    with pytest.raises(ConfigError, match="compares by"):
+        VectorStoreIndex(store=index.store, embed_model=model, similarity_mode="cosine")
+
+
+def test_an_index_over_a_store_that_another_model_made_is_refused_showing_both(index):
+    with pytest.raises(ModelMismatchError) as caught:
+        VectorStoreIndex(store=index.store, embed_model=FakeEmbedding(model_name="other"))
+
+    assert "nearfield-testing/fake/64" in str(caught.value)
+    assert "nearfield-testing/other/64" in str(caught.value)
+    assert "index the documents anew" in str(caught.value)
+
+
+def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(model, monkeypatch):
+    monkeypatch.setattr(index_module, "name_of", lambda _: "local:fake")
+    asked = []
+    monkeypatch.setattr(index_module, "rebuild", lambda name: asked.append(name) or FakeEmbedding())
+    index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
+
+    with Settings.override(embed_model=FakeEmbedding(dim=8)):
+        again = VectorStoreIndex.from_vector_store(index.store)
+
+    assert asked == ["local:fake"]
+    assert again.embed_model.fingerprint == model.fingerprint
+
+
+def test_a_named_model_that_cannot_be_loaded_is_the_cause_of_the_refusal(model, monkeypatch):
+    monkeypatch.setattr(index_module, "name_of", lambda _: "local:gone")
+    problem = ConfigError("no such folder")
+
+    def fail(name):
+        raise problem
+
+    monkeypatch.setattr(index_module, "rebuild", fail)
+    index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
+
+    with (
+        Settings.override(embed_model=FakeEmbedding(dim=8)),
+        pytest.raises(ModelMismatchError, match="'local:gone'") as caught,
+    ):
+        VectorStoreIndex.from_vector_store(index.store)
+    assert caught.value.__cause__ is problem
+
+
+# Changing it.
+
+
+def test_insert_puts_a_document_in_and_insert_again_does_nothing(index, model):
+    pluto = Document("Pluto is small and far.", id="pluto")
+    index.insert(pluto)
+    paid = len(model.computed)
+    index.insert(pluto)
+
+    assert ids(index) == ["mars", "venus", "saturn", "pluto"]
+    assert len(model.computed) == paid
+
+
+@pytest.mark.parametrize("way", ["insert", "update", "update_ref_doc"])
+def test_a_new_version_replaces_the_old_one(index, way):
+    getattr(index, way)(Document("Mars is where rovers drive.", id="mars"))
+
+    texts = [n.text for n, _ in index.store.nodes() if n.document_id == "mars"]
+    assert texts == ["Mars is where rovers drive."]
+    assert index.count == 3
+
+
+@pytest.mark.parametrize("way", ["refresh", "refresh_ref_docs"])
+def test_refresh_tells_what_was_new_or_changed(index, model, way):
+    paid = len(model.computed)
+    changed = Document("Venus turns backwards.", id="venus")
+
+    told = getattr(index, way)([PLANETS[0], changed, Document("Io is a moon.", id="io")])
+
+    assert told == [False, True, True]
+    assert model.computed[paid:] == ["Venus turns backwards.", "Io is a moon."]
+
+
+def test_delete_takes_documents_out_with_their_nodes(index):
+    assert index.delete(["mars", "nosuch"]) == 1
+    assert index.delete("venus") == 1
+    index.delete_ref_doc("saturn", delete_from_docstore=True)
+
+    assert (index.count, ids(index)) == (0, [])
+
+
+def test_delete_nodes_leaves_the_document_known(index):
+    (node, _), *_ = index.store.nodes()
+
+    assert index.delete_nodes([node.id, "nosuch"]) == 1
+    assert index.count == 2
+    assert index.refresh(PLANETS) == [False, False, False]
+
+
+def test_nodes_are_inserted_as_they_are(model):
+    nodes = [
+        Node("one", document_id="a"),
+        Node("two", document_id="a"),
+        Node("alone", metadata={"k": 1}),
+    ]
+    index = VectorStoreIndex(nodes, embed_model=model)
+
+    stored = [node for node, _ in index.store.nodes()]
+    assert stored == nodes
+    assert ids(index) == ["a", nodes[2].id]
+
+
+def test_inserted_nodes_join_the_document_they_name(index, model):
+    index.insert_nodes([Node("Mars has two moons.", document_id="mars", start=100)])
+
+    info = index.ref_doc_info["mars"]
+    assert len(info.node_ids) == 2
+    assert info.metadata == {"kind": "rock"}
+    assert model.computed.count(PLANETS[0].text) == 1
+    assert index.refresh(PLANETS) == [False, False, False]
+
+
+def test_an_inserted_node_replaces_the_one_of_its_id(model):
+    index = VectorStoreIndex([Node("old", id="n", document_id="a")], embed_model=model)
+
+    index.insert_nodes([Node("new", id="n", document_id="a")])
+
+    assert [(n.id, n.text) for n, _ in index.store.nodes()] == [("n", "new")]
+
+
+def test_a_nodes_own_embedding_of_another_length_is_refused(index):
+    with pytest.raises(DimensionMismatchError, match="has 2 numbers"):
+        index.insert_nodes([Node("x", id="odd", embedding=[1.0, 2.0])])
+
+
+def test_documents_left_out_are_warned_of(model):
+    twice = [Document("one", id="a"), Document("two", id="a")]
+
+    with pytest.warns(UserWarning, match=r"1 documents were left out; the first is 'a'") as caught:
+        VectorStoreIndex.from_documents(twice, embed_model=model)
+    assert caught[0].filename == __file__
+
+
+def test_a_failed_insert_leaves_the_index_as_it_was(index):
+    class Broken(FakeEmbedding):
+        def _encode(self, texts, input_type):
+            message = "no"
+            raise RuntimeError(message)
+
+    before = {node.id: vector.tobytes() for node, vector in index.store.nodes()}
+    broken = VectorStoreIndex(store=index.store, embed_model=Broken())
+
+    with pytest.raises(RuntimeError):
+        broken.update(Document("Mars anew", id="mars"))
+
+    assert {node.id: vector.tobytes() for node, vector in index.store.nodes()} == before
+    assert index.refresh(PLANETS) == [False, False, False]
+
+
+async def test_every_change_has_an_async_twin_that_does_the_same(model):
+    index = await VectorStoreIndex.afrom_documents(PLANETS[:1], embed_model=model)
+    await index.ainsert(PLANETS[1])
+    await index.aingest(PLANETS)
+    await index.aupdate(Document("Mars anew.", id="mars"))
+    await index.aupdate_ref_doc(Document("Venus anew.", id="venus"))
+    told = await index.arefresh([Document("Mars anew.", id="mars"), Document("New.", id="new")])
+    assert told == [False, True]
+    assert await index.arefresh_ref_docs([Document("New.", id="new")]) == [False]
+    await index.ainsert_nodes([Node("a node", id="n")])
+    assert await index.adelete_nodes("n") == 1
+    assert await index.adelete(["new", "n"]) == 2
+    await index.adelete_ref_doc("saturn")
+
+    assert ids(index) == ["mars", "venus"]
+    assert [n.text for n, _ in index.store.nodes()] == ["Mars anew.", "Venus anew."]
+
+
+async def test_a_cancelled_ingest_stops_after_the_window_at_hand():
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Waiting(FakeEmbedding):
+        def _encode(self, texts, input_type):
+            begun.set()
+            assert go_on.wait(10)
+            return super()._encode(texts, input_type)
+
+    class Store(MemoryStore):
+        def upsert(self, entries):
+            super().upsert(entries)
+            ended.set()
+
+    index = VectorStoreIndex(store=Store(), embed_model=Waiting(), insert_batch_size=2)
+    many = [Document(f"text {n}", id=f"d{n}") for n in range(50)]
+    task = asyncio.ensure_future(index.aingest(many))
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+
+    assert len(ids(index)) < 10
+
+
+# Where it lives.
+
+
+def test_one_place_only(model, tmp_path):
+    store = MemoryStore()
+    context = StorageContext.from_defaults()
+    with pytest.raises(ConfigError, match="one place"):
+        VectorStoreIndex(store=store, storage_context=context, embed_model=model)
+    with pytest.raises(ConfigError, match="one place"):
+        VectorStoreIndex.from_documents([], path=tmp_path / "x", store=store, embed_model=model)
+
+
+def test_a_storage_context_names_the_store(model):
+    context = StorageContext.from_defaults(vector_store=MemoryStore())
+
+    index = VectorStoreIndex.from_documents(PLANETS, storage_context=context, embed_model=model)
+
+    assert index.store is context.vector_store
+    assert index.storage_context.vector_store is context.vector_store
+
+
+def test_there_must_be_an_index_to_open(tmp_path):
+    with pytest.raises(StoreError, match=r"There is no index at .*nothing.* Make one"):
+        VectorStoreIndex.open(tmp_path / "nothing.index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_closes_its_store_at_the_end_of_the_block(model):
+    closed = []
+
+    class Store(MemoryStore):
+        def close(self):
+            closed.append(True)
+
+    with VectorStoreIndex(store=Store(), embed_model=model) as index:
+        assert repr(index).startswith("VectorStoreIndex(store=")
+        assert "FakeEmbedding" in repr(index)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_a_batch_size_that_makes_no_sense_is_refused(model, size):
+    with pytest.raises(ConfigError, match="insert_batch_size"):
+        VectorStoreIndex(embed_model=model, insert_batch_size=size)
+
+
+def test_an_unknown_keyword_is_a_type_error(model):
+    with pytest.raises(TypeError, match="top_k"):
+        VectorStoreIndex.from_documents(PLANETS, embed_model=model, top_k=3)
+
+
+# Splitting.
+
+
+def test_the_settings_splitter_and_sizes_are_used(model):
+    long = Document("One two three. " * 40, id="long")
+    with Settings.override(chunk_size=12, chunk_overlap=0):
+        small = VectorStoreIndex.from_documents([long], embed_model=model)
+    with Settings.override(node_parser=SentenceSplitter.for_model(model, 24, 0)):
+        larger = VectorStoreIndex.from_documents([long], embed_model=model)
+
+    assert small.count > larger.count > 1
+    assert small.store.header.facts["chunk_size"] == 12
+
+
+def test_an_index_keeps_the_sizes_it_was_made_with(model):
+    long = "One two three. " * 40
+    with Settings.override(chunk_size=12, chunk_overlap=0):
+        index = VectorStoreIndex.from_documents([Document(long, id="a")], embed_model=model)
+
+    again = VectorStoreIndex.from_vector_store(index.store, model)
+    again.insert(Document(long, id="b"))
+
+    per_document = [len(info.node_ids) for info in again.ref_doc_info.values()]
+    assert per_document[0] == per_document[1]
+
+
+def test_transformations_are_a_splitter_and_functions_of_nodes(model):
+    def shout(nodes):
+        return [
+            Node(n.text.upper(), id=n.id, document_id=n.document_id, start=n.start, end=n.end)
+            for n in nodes
+        ]
+
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[Whole(), shout]
+    )
+
+    assert [n.text for n, _ in index.store.nodes()] == [PLANETS[0].text.upper()]
+
+
+def test_a_llama_index_splitter_will_do(model):
+    class Theirs:
+        def get_nodes_from_documents(self, documents):
+            return [Node(d.text[:4], document_id=d.id) for d in documents]
+
+    index = VectorStoreIndex.from_documents(PLANETS, embed_model=model, transformations=[Theirs()])
+
+    assert [n.text for n, _ in index.store.nodes()] == ["Mars", "Venu", "Satu"]
+
+
+@pytest.mark.parametrize("wrong", [[], [len], [Whole(), 3], [object()]])
+def test_transformations_that_cannot_split_are_refused(model, wrong):
+    with pytest.raises(ConfigError, match=r"split|empty|not a function"):
+        VectorStoreIndex.from_documents(PLANETS, embed_model=model, transformations=wrong)
