@@ -71,6 +71,7 @@ $(FULL)/markers: pyproject.toml setup.py constraints.txt tools/install_plan.py $
 # The base environment: newest allowed versions, no extras, the built wheel.
 $(BASE)/installed: pyproject.toml setup.py $(SOURCES) | $(BASE)/bin/pip
 	@echo "Installing nearfield into $(BASE) ..."
+	@rm -rf build # setuptools would pack what is left there of deleted modules
 	@$(BASE)/bin/pip install -qq .
 	@touch $@
 

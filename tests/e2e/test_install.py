@@ -1,0 +1,115 @@
+"""Installing from a clone: the wheel, the extras, a machine without a C compiler."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nearfield._extras import INSTALL_COMMAND, install_hint
+
+ROOT = Path(__file__).resolve().parents[2]
+LEFT_BEHIND = shutil.ignore_patterns(
+    ".git", ".venv*", ".demo", "build", "*.so", "*.egg-info", "__pycache__", "*cache", "tests"
+)
+
+pytestmark = pytest.mark.slow
+
+# Two texts, embedded twice; every warning of nearfield is counted.
+FIRST_STEPS = """
+import json, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from nearfield import Settings
+    from nearfield.runtime.native import engine_facts
+    model = Settings.embed_model
+    vectors = [model.encode(["Mars is red.", "Dogs bark."]) for _ in range(2)][1]
+print(json.dumps({
+    "compiled": engine_facts()["compiled"],
+    "warnings": [str(w.message) for w in caught if "nearfield" in str(w.message)],
+    "vectors": vectors.tolist(),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The source as a fresh clone has it: nothing built."""
+    folder = tmp_path_factory.mktemp("clone") / "nearfield"
+    shutil.copytree(ROOT, folder, ignore=LEFT_BEHIND)
+    return folder
+
+
+def run(*command, cwd, **environment):
+    done = subprocess.run(
+        [str(one) for one in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_carries_all_that_runs_and_nothing_else(clone, tmp_path):
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ".", cwd=clone)
+
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.split("-", 2)[2].startswith("cp311-abi3-")
+    names = zipfile.ZipFile(wheel).namelist()
+    sources = {
+        str(path.relative_to(clone / "src"))
+        for pattern in ("*.py", "bundled/**/*")
+        for path in (clone / "src" / "nearfield").rglob(pattern)
+        if path.is_file()
+    }
+    assert sources <= set(names)
+    assert "nearfield/py.typed" in names
+    assert [one for one in names if one.endswith("_engine.abi3.so")]
+    assert [one for one in names if one.endswith("/licenses/LICENSE")]
+    assert {one.partition("/")[0] for one in names} == {"nearfield", "nearfield-0.1.0.dist-info"}
+
+
+def test_without_a_compiler_numpy_computes_and_says_so_once(clone, tmp_path):
+    home = tmp_path / "env"
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+
+    run(python, "-m", "pip", "install", "-q", ".", cwd=clone, CC="/bin/false")
+    told = json.loads(run(python, "-c", FIRST_STEPS, cwd=tmp_path).splitlines()[-1])
+
+    assert told["compiled"] is False
+    assert len(told["warnings"]) == 1, told["warnings"]
+    assert "compile" in told["warnings"][0]
+    here = json.loads(run(sys.executable, "-c", FIRST_STEPS, cwd=tmp_path).splitlines()[-1])
+    assert here["compiled"] is True
+    assert here["warnings"] == []
+    for fast, plain in zip(here["vectors"], told["vectors"], strict=True):
+        assert sum(a * b for a, b in zip(fast, plain, strict=True)) > 0.9999
+
+
+def extras():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return sorted(set(project["optional-dependencies"]) - {"dev", "test"})
+
+
+@pytest.mark.parametrize("extra", extras())
+def test_every_install_hint_works_from_a_clone(clone, extra):
+    words = install_hint(extra).replace('"', "").split()
+    assert words[:2] == ["pip", "install"]
+
+    said = run(sys.executable, "-m", *words, "--dry-run", "--no-input", cwd=clone)
+
+    assert "does not provide the extra" not in said
+
+
+def test_the_install_hint_is_a_form_that_works_before_a_release():
+    assert INSTALL_COMMAND == 'pip install ".[{extra}]"'
