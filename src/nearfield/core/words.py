@@ -33,15 +33,18 @@ _LETTER = re.compile(f"([{_WITHOUT_SPACES}])")
 _WORD = re.compile(rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}]+")
 
 
-def add_words(connection: sqlite3.Connection, rows: Iterable[tuple[int, str]]) -> None:
+def add_words(
+    connection: sqlite3.Connection, rows: Iterable[tuple[int, str]], *, table: str = "words"
+) -> None:
     """Index texts.
 
     Args:
         connection: A connection to a database with :data:`SCHEMA`.
         rows: Row numbers, not yet there, and their texts.
+        table: The name of the index, if :data:`SCHEMA` was changed to another.
     """
     connection.executemany(
-        "INSERT INTO words (rowid, text) VALUES (?, ?)",
+        f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",  # noqa: S608 - a name of ours
         ((row, _indexable(text)) for row, text in rows),
     )
 

@@ -5,19 +5,20 @@ Names are fetched on first use, so that looking a store up imports no SQLite.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nearfield.stores.sqlite.repair import Repair as Repair
     from nearfield.stores.sqlite.store import SQLiteStore as SQLiteStore
+    from nearfield.stores.sqlite.verify import Problem as Problem
 
-__all__ = ["SQLiteStore"]
+__all__ = ["Problem", "Repair", "SQLiteStore"]
 
 
 def __getattr__(name: str) -> Any:
-    """Give the store's class."""
-    if name == "SQLiteStore":
-        from nearfield.stores.sqlite.store import SQLiteStore  # noqa: PLC0415 - on first use
-
-        return SQLiteStore
+    """Give one of the names above."""
+    if name in __all__:
+        return getattr(import_module("nearfield.stores.sqlite.store"), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -84,13 +84,7 @@ def write_vectors(
         data = _bytes(here)
         _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data)
         row = after
-    connection.executemany(
-        "INSERT INTO loose VALUES (?, ?, ?)",
-        (
-            (number, zlib.crc32(data), data)
-            for number, data in enumerate(map(_bytes, vectors[row - first_row :]), row)
-        ),
-    )
+    _insert_loose(connection, np.arange(row, end), vectors[row - first_row :])
 
 
 def remove_vectors(
@@ -226,6 +220,60 @@ def row_vectors(
             there, vectors = block.rows, read_vectors(connection, block, dim)
         for row in those[np.isin(those, there)]:
             yield int(row), vectors[np.searchsorted(there, row)].copy()
+
+
+def read_whole_loose(
+    connection: sqlite3.Connection, number: int, dim: int
+) -> Iterator[tuple[int, Vectors]]:
+    """Read those loose vectors of a block's rows that are not damaged."""
+    for row, checksum, data in connection.execute(
+        "SELECT row, checksum, data FROM loose WHERE row BETWEEN ? AND ?",
+        (number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS - 1),
+    ):
+        if isinstance(data, bytes) and len(data) == 4 * dim and zlib.crc32(data) == checksum:
+            yield row, np.frombuffer(data, _LITTLE_ENDIAN).astype(np.float32)
+
+
+def replace_vectors(
+    connection: sqlite3.Connection,
+    number: int,
+    rows: Rows,
+    vectors: Vectors,
+    stamp: int,
+    *,
+    loose: bool,
+) -> None:
+    """Write all that a block holds anew, in place of whatever was there.
+
+    Args:
+        connection: A connection within a write transaction.
+        number: The block's number.
+        rows: Its live rows, in order.
+        vectors: ``(len(rows), dim)`` float32.
+        stamp: The write's random number.
+        loose: Whether the block is not yet full.
+    """
+    span = (number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS - 1)
+    connection.execute("DELETE FROM loose WHERE row BETWEEN ? AND ?", span)
+    connection.execute("DELETE FROM blocks WHERE number = ?", (number,))
+    connection.execute("DELETE FROM vectors WHERE block = ?", (number,))
+    if loose:
+        _insert_loose(connection, rows, vectors)
+    elif len(rows):
+        live = np.zeros(BLOCK_ROWS, np.bool_)
+        live[rows % BLOCK_ROWS] = True
+        data = _bytes(vectors)
+        _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data)
+
+
+def _insert_loose(connection: sqlite3.Connection, rows: Rows, vectors: Vectors) -> None:
+    connection.executemany(
+        "INSERT INTO loose VALUES (?, ?, ?)",
+        (
+            (row, zlib.crc32(data), data)
+            for row, data in zip(rows.tolist(), map(_bytes, vectors), strict=True)
+        ),
+    )
 
 
 def _rewrite(connection: sqlite3.Connection, block: Block, dim: int) -> None:

@@ -83,6 +83,16 @@ class Connections:
         finally:
             self._writing.release()
 
+    @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection of its own, outside of a transaction."""
+        with translated(self.path):
+            connection = connect(self.path, mode=self.mode, timeout_s=self.timeout_s)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
     def close(self) -> None:
         """Close all connections that no thread is using; the rest close when given back."""
         with self._lock:

@@ -20,6 +20,7 @@ from nearfield.core.filters import (
     MetadataFilters,
     number,
 )
+from nearfield.errors import CorruptStoreError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,6 +48,7 @@ _ORDERED = {
     FilterOperator.GTE: f"{_OF_KEY} AND kind = ? AND value >= ?",
 }
 FEW = 500
+MOST_METADATA = 1 << 31
 
 
 def fact_rows(owner: int, metadata: Metadata) -> Iterator[tuple[bytes, int, Any, int]]:
@@ -87,6 +89,8 @@ def matching_rows(
         Row numbers, in order.
     """
     newest = connection.execute("SELECT coalesce(max(number), 0) FROM metadata").fetchone()[0]
+    if newest > MOST_METADATA:
+        raise CorruptStoreError("The numbers of metadata are damaged. Verify the index.")
     mask = _evaluate(connection, filters, newest + 1)
     owners = np.flatnonzero(mask)
     if len(owners) <= FEW and not mask[0]:

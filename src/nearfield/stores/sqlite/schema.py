@@ -141,11 +141,21 @@ def create(connection: sqlite3.Connection, now: float) -> None:
         "INSERT INTO state VALUES (1, 0, ?, ?, 0, ?)",
         (random_stamp(), now, secrets.token_hex(16)),
     )
-    connection.execute(
-        "INSERT INTO metadata VALUES (?, 0, '{}', ?)", (NO_METADATA, zlib.crc32(b"{}"))
-    )
+    write_no_metadata(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def write_no_metadata(connection: sqlite3.Connection) -> None:
+    """Write the metadata of all that have none."""
+    connection.execute(
+        "INSERT OR REPLACE INTO metadata VALUES (?, 0, '{}', ?)", (NO_METADATA, zlib.crc32(b"{}"))
+    )
+
+
+def statements() -> tuple[str, ...]:
+    """Give the statements that make the tables, as the file keeps them."""
+    return _TABLES
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from nearfield.core.schema import NodeWithScore
-from nearfield.core.search import search
 from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
-from nearfield.core.words import find_words
-from nearfield.errors import CorruptStoreError
 from nearfield.stores.sqlite import reading, schema, writing
 from nearfield.stores.sqlite.blocks import count_rows, row_vectors
 from nearfield.stores.sqlite.connection import Connections
-from nearfield.stores.sqlite.facts import matching_rows
 from nearfield.stores.sqlite.opening import prepare
-from nearfield.stores.sqlite.view import View, load_view
+from nearfield.stores.sqlite.repair import Repair, mend
+from nearfield.stores.sqlite.searcher import Searcher
+from nearfield.stores.sqlite.verify import Problem, look, words_structure
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from nearfield.core.filters import MetadataFilters
@@ -69,11 +65,9 @@ class SQLiteStore:
         snapshot_from_bytes: int = SNAPSHOT_FROM_BYTES,
     ) -> None:
         self.path = Path(path)
-        self._snapshot_from_bytes = snapshot_from_bytes
-        self._view: View | None = None
-        self._view_lock = threading.Lock()
         mode = prepare(self.path, create=create, read_only=read_only, timeout_s=timeout_s)
         self._connections = Connections(self.path, mode=mode, timeout_s=timeout_s)
+        self._searcher = Searcher(self.path, snapshot_from_bytes)
 
     def __repr__(self) -> str:
         """Give the call that opens the same file."""
@@ -231,22 +225,11 @@ class SQLiteStore:
             queries, conditions = check_query(
                 self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
             )
-            view = self._view_of(connection, header)
-            rows = (
-                None
-                if conditions is None or view is None
-                else matching_rows(connection, conditions, view.owners)
-            )
+            if header is None:
+                return [Found([]) for _ in (texts if mode == "text" else queries)]
             if mode == "text":
-                among = None if rows is None else rows.tolist()
-                found = [find_words(connection, text, int(top_k), among) for text in texts]
-                return self._answers(connection, found, "text")
-            if header is None or view is None:
-                return [Found([]) for _ in queries]
-            segments = view.segments if rows is None else view.narrowed(rows)
-            hits = search(segments, queries, int(top_k), header.metric)
-            found = [list(zip(h.rows.tolist(), h.scores.tolist(), strict=True)) for h in hits]
-            return self._answers(connection, found, "exact")
+                return self._searcher.by_words(connection, header, texts, int(top_k), conditions)
+            return self._searcher.by_vectors(connection, header, queries, int(top_k), conditions)
 
     def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
         """Give the content hash of documents, by document id.
@@ -305,10 +288,40 @@ class SQLiteStore:
                 size += part.stat().st_size
         return StoreInfo(known, nodes, header, size, state.changed_at, str(self.path))
 
+    def verify(self) -> list[Problem]:
+        """Look for damage in the whole file: structure, checksums, and all that is derived.
+
+        Returns:
+            What is wrong; nothing when the index is sound.
+        """
+        with self._connections.looking() as connection:
+            return [*words_structure(connection), *look(connection, self.path).problems]
+
+    def repair(self, embed: Callable[[Sequence[str]], Vectors] | None = None) -> Repair:
+        """Mend what :meth:`verify` finds, in one transaction.
+
+        Args:
+            embed: Gives the vectors of texts, ``(n, dim)``, by the model that
+                made the index. Without it, documents of which a vector is lost
+                are removed.
+
+        Returns:
+            What was done, and which documents are to be indexed again.
+
+        Raises:
+            CorruptStoreError: The index is beyond repair; nothing was changed.
+        """
+        with self._connections.writing() as connection:
+            stamp = schema.random_stamp()
+            done = mend(connection, self.path, stamp, embed)
+            if done.problems:
+                self._note_write(connection, stamp=stamp)
+        return done
+
     def close(self) -> None:
         """Let go of the file; calling it twice is harmless."""
         self._connections.close()
-        self._view = None
+        self._searcher.forget()
 
     def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
         header = self.header
@@ -344,52 +357,3 @@ class SQLiteStore:
 
     def _dim(self, connection: sqlite3.Connection) -> int:
         return known_header(schema.read_header(connection)).dim
-
-    def _view_of(self, connection: sqlite3.Connection, header: Header | None) -> View | None:
-        """Give the view of the version that a connection sees."""
-        if header is None:
-            return None
-        state = schema.read_state(connection)
-        view = self._view
-        if view is not None and view.state == state:
-            return view
-        with self._view_lock:
-            previous = self._view
-            if previous is not None and previous.state == state:
-                return previous
-            view = load_view(
-                connection,
-                state,
-                header.dim,
-                path=self.path,
-                snapshot_from_bytes=self._snapshot_from_bytes,
-                previous=previous,
-            )
-            # A slow reader may see an older version than the one at hand.
-            if previous is None or previous.state.change <= state.change:
-                self._view = view
-            return view
-
-    def _answers(
-        self,
-        connection: sqlite3.Connection,
-        found: Sequence[Sequence[tuple[int, float]]],
-        engine: str,
-    ) -> list[Found]:
-        rows = [row for hits in found for row, _ in hits]
-        nodes = reading.read_nodes(connection, rows)
-        if len(nodes) != len(set(rows)):
-            message = f"{self.path} has vectors or words without a node. Verify and repair it."
-            raise CorruptStoreError(message)
-        given: set[int] = set()
-        answers = []
-        for hits in found:
-            scored = []
-            for row, score in hits:
-                node = nodes[row]
-                if row in given:  # each answer gets facts of its own to change
-                    node = reading.read_nodes(connection, [row])[row]
-                given.add(row)
-                scored.append(NodeWithScore(node, score))
-            answers.append(Found(scored, engine))
-        return answers

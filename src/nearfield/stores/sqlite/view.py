@@ -49,11 +49,14 @@ class View:
         Args:
             rows: The rows that may be found.
         """
-        allowed = np.zeros(self.state.next_row, np.bool_)
-        allowed[rows] = True
         narrowed = []
         for segment in self.segments:
-            live = allowed[segment.rows]
+            places = np.searchsorted(segment.rows, rows)
+            here = places < len(segment.rows)
+            places, wanted = places[here], rows[here]
+            places = places[segment.rows[places] == wanted]
+            live = np.zeros(len(segment.rows), np.bool_)
+            live[places] = True
             if segment.live is not None:
                 live &= segment.live
             narrowed.append(replace(segment, live=live))

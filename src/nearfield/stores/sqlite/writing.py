@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nearfield.core import words
 from nearfield.core.metadata import decode_metadata
 from nearfield.core.store_checks import shown
@@ -66,15 +68,14 @@ def write_entries(
         batch.take(one)
     batch.write()
     fail_points.reach("documents")
-    row = next_row
-    for one in entries:
-        if len(one.entry.nodes):
-            write_vectors(connection, row, one.entry.vectors, stamp)
-            row += len(one.entry.nodes)
+    parts = [one.entry.vectors for one in entries if len(one.entry.nodes)]
+    if parts:
+        vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        write_vectors(connection, next_row, vectors, stamp)
     fail_points.reach("vectors")
     words.add_words(connection, batch.texts)
     fail_points.reach("words")
-    return row
+    return next_row + len(batch.texts)
 
 
 def remove_documents(
