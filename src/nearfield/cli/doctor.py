@@ -34,7 +34,7 @@ EXTRAS = {
 @json_option
 def command(*, model: str | None, as_json: bool) -> int:
     """Show what runs here: engine, model, libraries, extras, offline readiness."""
-    facts = {
+    facts: dict[str, Any] = {
         "nearfield": version("nearfield"),
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "sqlite": sqlite3.sqlite_version,
@@ -60,13 +60,13 @@ def _engine() -> dict[str, Any]:
 def _model(name: str | None) -> dict[str, Any]:
     from nearfield.core.embeddings import resolve_embed_model  # noqa: PLC0415
     from nearfield.core.settings import Settings  # noqa: PLC0415
-    from nearfield.core.splitter import SentenceSplitter  # noqa: PLC0415
+    from nearfield.core.splitting import default_splitter  # noqa: PLC0415
     from nearfield.errors import NearfieldError  # noqa: PLC0415
 
     try:
         model = resolve_embed_model(name)
         vector = model.encode(["Is all well?"])
-        splitter = SentenceSplitter(measure=model.measure, max_tokens=model.max_tokens)
+        splitter = default_splitter(model)
     except NearfieldError as error:
         return {"name": name, "error": str(error)}
     return {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearfield.cli.opening import open_to_read
+from nearfield.cli.opening import open_file
 from nearfield.cli.options import index_option, json_option
 from nearfield.cli.output import console, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nearfield.core.store import StoreInfo
 
 
 @click.command("info")
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 @json_option
 def command(*, index_path: Path, as_json: bool) -> int:
     """Show what an index holds: documents, nodes, model, size, what was cut."""
-    with open_to_read(index_path) as index:
-        facts = index.info()
+    with open_file(index_path) as store:
+        facts = _facts(store.info())
     if as_json:
         print_json(facts)
         return 0
@@ -29,3 +32,24 @@ def command(*, index_path: Path, as_json: bool) -> int:
     for name, value in facts.items():
         screen.print(f"{name:<{width}}  {value}", markup=False)
     return 0
+
+
+def _facts(info: StoreInfo) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "path": info.path,
+        "documents": info.documents,
+        "nodes": info.nodes,
+        "size_bytes": info.size_bytes,
+        "changed": None,
+    }
+    if info.changed_at is not None:
+        facts["changed"] = datetime.fromtimestamp(info.changed_at, UTC).isoformat("T", "seconds")
+    if info.header is not None:
+        facts |= {
+            "model": info.header.model_name,
+            "fingerprint": info.header.fingerprint,
+            "dim": info.header.dim,
+            "metric": info.header.metric.value,
+            **info.header.facts,
+        }
+    return facts

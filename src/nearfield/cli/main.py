@@ -29,6 +29,10 @@ COMMANDS = {
     "ask": "Answer a question from the index, with sources.",
     "embed": "Turn texts into vectors.",
     "info": "Show what an index holds.",
+    "verify": "Look for damage in an index.",
+    "repair": "Mend what verify finds.",
+    "eval": "Score an index by questions whose answers are known.",
+    "cache": "Show or clear the vectors kept of remote models.",
     "models": "List what can embed.",
     "doctor": "Show what runs here, and what is missing.",
 }

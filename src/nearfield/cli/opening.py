@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nearfield.core.index import VectorStoreIndex
+    from nearfield.stores.sqlite import SQLiteStore
 
 
 def open_to_read(path: Path, model: str | None = None) -> VectorStoreIndex:
@@ -26,9 +27,33 @@ def open_to_read(path: Path, model: str | None = None) -> VectorStoreIndex:
         click.ClickException: There is no such file.
         StoreError: It is damaged, or made by another model.
     """
-    if not path.exists():
-        message = f"There is no index at {path}. Make one: nearfield index FOLDER --index {path}"
-        raise click.ClickException(message)
+    _check_there(path)
     from nearfield.core import VectorStoreIndex  # noqa: PLC0415
 
     return VectorStoreIndex.open(path, embed_model=model, read_only=True)
+
+
+def open_file(path: Path, *, read_only: bool = True) -> SQLiteStore:
+    """Open an index's file alone, for which no model is needed.
+
+    Args:
+        path: The file.
+        read_only: Whether to refuse writing.
+
+    Returns:
+        The store in it.
+
+    Raises:
+        click.ClickException: There is no such file.
+        StoreError: It is damaged.
+    """
+    _check_there(path)
+    from nearfield.stores.sqlite import SQLiteStore  # noqa: PLC0415
+
+    return SQLiteStore(path, create=False, read_only=read_only)
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        message = f"There is no index at {path}. Make one: nearfield index FOLDER --index {path}"
+        raise click.ClickException(message)

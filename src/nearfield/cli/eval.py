@@ -1,0 +1,143 @@
+"""``nearfield eval``: how well an index answers questions whose answers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearfield.cli.opening import open_to_read
+from nearfield.cli.options import index_option, json_option, model_option
+from nearfield.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nearfield.core.index import VectorStoreIndex
+
+MODES = ("vector", "text", "hybrid")
+DEPTH = 100
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("eval")
+@click.option(
+    "--queries",
+    "queries_path",
+    type=FILE,
+    required=True,
+    help="JSON lines with 'id' and 'text', one question a line.",
+)
+@click.option(
+    "--qrels",
+    "qrels_path",
+    type=FILE,
+    required=True,
+    help="Lines 'question<TAB>document<TAB>gain', a header line allowed; or TREC's four columns.",
+)
+@click.option(
+    "--mode", "modes", multiple=True, type=click.Choice(MODES), help="Which modes; all by default."
+)
+@click.option(
+    "--id-key",
+    metavar="NAME",
+    help="The metadata field that holds the judged id; the document's own id by default.",
+)
+@index_option
+@model_option
+@json_option
+def command(
+    *,
+    queries_path: Path,
+    qrels_path: Path,
+    modes: tuple[str, ...],
+    id_key: str | None,
+    index_path: Path,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Score the rankings of an index: nDCG@10, Recall@100 and MRR@10, per mode.
+
+    Documents are ranked by their best node. Questions without a relevant
+    document are left out.
+    """
+    from nearfield.core.evaluation import evaluate  # noqa: PLC0415
+
+    questions, judgements = _questions(queries_path), _judgements(qrels_path)
+    asked = {name: text for name, text in questions.items() if name in judgements}
+    with open_to_read(index_path, model) as index:
+        scores = {
+            mode: asdict(evaluate(_rankings(index, asked, mode, id_key), judgements))
+            for mode in modes or MODES
+        }
+        name = index.embed_model.model_name
+    if as_json:
+        print_json({"index": str(index_path), "model": name, "scores": scores})
+        return 0
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("mode", "questions", "nDCG@10", "Recall@100", "MRR@10", box=None, pad_edge=False)
+    for mode, row in scores.items():
+        figures = (row["ndcg_at_10"], row["recall_at_100"], row["mrr_at_10"])
+        table.add_row(mode, str(row["questions"]), *(f"{figure:.4f}" for figure in figures))
+    console().print(f"{index_path} by {name}", markup=False)
+    console().print(table)
+    return 0
+
+
+def _rankings(
+    index: VectorStoreIndex, questions: Mapping[str, str], mode: str, id_key: str | None
+) -> dict[str, list[str]]:
+    retriever = index.as_retriever(DEPTH, mode=mode, nodes_per_document=1)
+    answers = retriever.retrieve_many(list(questions.values()))
+    rankings = {}
+    for name, found in zip(questions, answers, strict=True):
+        names = [str(one.metadata.get(id_key)) if id_key else one.node.document_id for one in found]
+        rankings[name] = list(dict.fromkeys(names))  # two documents may carry one judged id
+    return rankings
+
+
+def _questions(path: Path) -> dict[str, str]:
+    questions = {}
+    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry: Any = json.loads(line)
+            questions[str(entry["id"])] = str(entry["text"])
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"{path}, line {number}: expected a JSON object with 'id' and 'text'."
+            raise click.ClickException(message) from error
+    return questions
+
+
+def _judgements(path: Path) -> dict[str, dict[str, float]]:
+    judgements: dict[str, dict[str, float]] = {}
+    for number, (question, document, gain) in _judged(path):
+        try:
+            judgements.setdefault(question, {})[document] = float(gain)
+        except ValueError as error:
+            if number == 1:  # the header line
+                judgements.clear()
+                continue
+            message = f"{path}, line {number}: {gain!r} is not a number."
+            raise click.ClickException(message) from error
+    return judgements
+
+
+def _judged(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(file, 1):
+            fields = next(csv.reader([line], delimiter="\t")) if "\t" in line else line.split()
+            if len(fields) == 4:  # noqa: PLR2004 - TREC: question, iteration, document, gain
+                fields = [fields[0], *fields[2:]]
+            if not fields:
+                continue
+            if len(fields) != 3:  # noqa: PLR2004
+                message = f"{path}, line {number}: expected question, document and gain."
+                raise click.ClickException(message)
+            yield number, fields
