@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.embeddings.rebuild import name_of, rebuild
 from nearfield.core.embeddings.resolve import resolve_embed_model
-from nearfield.core.query_engine import QueryEngine
 from nearfield.core.retriever import DEFAULT_TOP_K, Retriever
 from nearfield.core.settings import Settings
-from nearfield.core.splitting import default_splitter, make_split
 from nearfield.core.storage import StorageContext, exists, open_store, save_store
 from nearfield.core.store import Header
 from nearfield.core.vectors import SimilarityMode
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from nearfield.core.embeddings import BaseEmbedding
+    from nearfield.core.query_engine import QueryEngine
     from nearfield.core.schema import Document, Metadata, Node
     from nearfield.core.store import VectorStore
 
@@ -136,7 +135,7 @@ class VectorStoreIndex(WritableIndex):
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], **options: Any) -> Self:
         """Index documents, as :meth:`from_documents` does."""
-        return await asyncio.to_thread(cls.from_documents, documents, **options)
+        return await in_thread(cls.from_documents, documents, **options)
 
     @classmethod
     def open(
@@ -206,7 +205,7 @@ class VectorStoreIndex(WritableIndex):
 
     async def asave(self, path: str | os.PathLike[str]) -> None:
         """Write the whole index to a file, as :meth:`save` does."""
-        await asyncio.to_thread(self.save, path)
+        await in_thread(self.save, path)
 
     def as_retriever(
         self, similarity_top_k: int = DEFAULT_TOP_K, *, embed_model: Any = None, **options: Any
@@ -255,6 +254,8 @@ class VectorStoreIndex(WritableIndex):
             ConfigError: An option makes no sense.
             TypeError: An option is unknown.
         """
+        from nearfield.core.query_engine import QueryEngine  # noqa: PLC0415 - not all ask
+
         retriever = self.as_retriever(similarity_top_k, **options)
         llm = Settings.llm if llm is None else llm
         return QueryEngine(retriever, llm, response_mode=response_mode)
@@ -299,6 +300,9 @@ class VectorStoreIndex(WritableIndex):
         return f"VectorStoreIndex(store={self.store!r}, embed_model={self.embed_model!r})"
 
     def _make_split(self, transformations: Sequence[Any] | None) -> Any:
+        # Fetched when an index is made, not when the class is: it costs as much as the rest.
+        from nearfield.core.splitting import default_splitter, make_split  # noqa: PLC0415
+
         if transformations is None and Settings.node_parser is not None:
             transformations = [Settings.node_parser]
         if transformations is None:

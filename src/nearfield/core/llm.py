@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import Any, Protocol, runtime_checkable
 
+from nearfield.core.aside import in_thread
 from nearfield.errors import ConfigError
 
 
@@ -62,4 +62,4 @@ async def acomplete(llm: LLM, prompt: str) -> str:
     own = getattr(llm, "acomplete", None)
     if inspect.iscoroutinefunction(own):
         return str(await own(prompt))
-    return str(await asyncio.to_thread(llm.complete, prompt))
+    return str(await in_thread(llm.complete, prompt))

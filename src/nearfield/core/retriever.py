@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from nearfield.core.aside import in_thread
 from nearfield.core.fusion import maximal_marginal_relevance, reciprocal_rank_fusion
 from nearfield.core.schema import QueryBundle
 from nearfield.core.store import Found
@@ -215,7 +215,7 @@ class Retriever:
         bundles = _bundles(queries)
         unknown = self._to_embed(bundles)
         computed = await self.embed_model.aencode(unknown, input_type="query") if unknown else None
-        return await asyncio.to_thread(self._answer, bundles, computed)
+        return await in_thread(self._answer, bundles, computed)
 
     def _to_embed(self, bundles: Sequence[QueryBundle]) -> list[str]:
         if self.options.mode == "text":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.registry import STORES, find
 from nearfield.core.store import Entry
@@ -202,9 +203,7 @@ class StorageContext:
 
     async def apersist(self, persist_dir: str | os.PathLike[str] = DEFAULT_PERSIST_DIR) -> None:
         """Keep the index in a folder, as :meth:`persist` does."""
-        import asyncio  # noqa: PLC0415 - the sync path does without
-
-        await asyncio.to_thread(self.persist, persist_dir)
+        await in_thread(self.persist, persist_dir)
 
 
 def load_index_from_storage(

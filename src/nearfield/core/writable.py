@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from nearfield.core.aside import in_thread
 from nearfield.core.drafts import Draft
 from nearfield.core.ingest import Ingest
 from nearfield.core.schema import as_document, content_hash
@@ -97,7 +97,7 @@ class WritableIndex(ABC):
         """
         stop = threading.Event()
         try:
-            return await asyncio.to_thread(
+            return await in_thread(
                 self.ingest,
                 documents,
                 removable=removable,
@@ -127,7 +127,7 @@ class WritableIndex(ABC):
 
     async def arefresh(self, documents: Sequence[Document]) -> list[bool]:
         """Insert the documents that are new or changed, as :meth:`refresh` does."""
-        return await asyncio.to_thread(self.refresh, documents)
+        return await in_thread(self.refresh, documents)
 
     def refresh_ref_docs(self, documents: Sequence[Document]) -> list[bool]:
         """Do as :meth:`refresh`, as LlamaIndex spells it."""
@@ -152,7 +152,7 @@ class WritableIndex(ABC):
 
     async def ainsert(self, document: Document) -> None:
         """Put a document in, as :meth:`insert` does."""
-        await asyncio.to_thread(self.insert, document)
+        await in_thread(self.insert, document)
 
     def update(self, document: Document) -> None:
         """Replace a document by a new version: the old one goes when the new one is embedded.
@@ -190,7 +190,7 @@ class WritableIndex(ABC):
 
     async def adelete(self, document_ids: Sequence[str] | str) -> int:
         """Take documents out, as :meth:`delete` does."""
-        return await asyncio.to_thread(self.delete, document_ids)
+        return await in_thread(self.delete, document_ids)
 
     def delete_ref_doc(self, ref_doc_id: str, *, delete_from_docstore: bool = True) -> None:
         """Take a document out, as LlamaIndex spells it.
@@ -205,9 +205,7 @@ class WritableIndex(ABC):
 
     async def adelete_ref_doc(self, ref_doc_id: str, *, delete_from_docstore: bool = True) -> None:
         """Take a document out, as LlamaIndex spells it."""
-        await asyncio.to_thread(
-            self.delete_ref_doc, ref_doc_id, delete_from_docstore=delete_from_docstore
-        )
+        await in_thread(self.delete_ref_doc, ref_doc_id, delete_from_docstore=delete_from_docstore)
 
     # Nodes.
 
@@ -233,7 +231,7 @@ class WritableIndex(ABC):
         self, nodes: Sequence[Node], *, show_progress: bool | None = None
     ) -> None:
         """Put nodes in, as :meth:`insert_nodes` does."""
-        await asyncio.to_thread(self.insert_nodes, nodes, show_progress=show_progress)
+        await in_thread(self.insert_nodes, nodes, show_progress=show_progress)
 
     def delete_nodes(self, node_ids: Sequence[str] | str) -> int:
         """Take single nodes out; their documents stay known.
@@ -248,7 +246,7 @@ class WritableIndex(ABC):
 
     async def adelete_nodes(self, node_ids: Sequence[str] | str) -> int:
         """Take single nodes out, as :meth:`delete_nodes` does."""
-        return await asyncio.to_thread(self.delete_nodes, node_ids)
+        return await in_thread(self.delete_nodes, node_ids)
 
     def _drafts(self, nodes: Sequence[Node]) -> Iterator[Draft]:
         grouped: dict[str, dict[str, Node]] = {}

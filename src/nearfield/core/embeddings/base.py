@@ -8,12 +8,12 @@ LlamaIndex's style overrides ``_get_query_embedding`` and
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nearfield.core.aside import in_thread
 from nearfield.core.batching import make_plan
 from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta
 from nearfield.core.embeddings.driver import arun_plan, run_plan
@@ -145,7 +145,7 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         one = self._own_async(single)
         if one is not None:
             return [await one(text) for text in texts]
-        return await asyncio.to_thread(self._compute, texts, input_type)
+        return await in_thread(self._compute, texts, input_type)
 
     def _get_query_embedding(self, query: str) -> Any:
         """Compute the vector of a question."""
@@ -310,6 +310,10 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
     def _plan_batch_size(self) -> int:
         """The most texts in one batch of a plan."""
         return self.embed_batch_size
+
+    def _plan_workers(self) -> int:
+        """How many batches of a plan may be under way at once."""
+        return self.num_workers or 1
 
     def _plan_budget(self) -> Budget | None:
         """What a batch of a plan may weigh; ``None`` for no limit."""

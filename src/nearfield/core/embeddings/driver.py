@@ -1,6 +1,6 @@
 """The two thin drivers that run a plan: one in threads, one on the event loop.
 
-Both keep at most ``num_workers`` batches under way and no finished one waiting,
+Both keep only so many batches under way as the model allows, and no finished one waiting,
 so memory stays bounded. When a batch fails, no further one is begun, those under
 way are finished and kept, and the first failure is raised: what was paid for is
 not thrown away. A cancelled or interrupted call stops at once instead.
@@ -8,8 +8,6 @@ not thrown away. A cancelled or interrupted call stops at once instead.
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
@@ -47,7 +45,7 @@ def keep_part(texts: Sequence[str], vectors: Vectors) -> None:
 def run_plan(
     model: BaseEmbedding, plan: Plan, input_type: InputType, *, show_progress: bool = False
 ) -> None:
-    """Compute all batches of a plan, ``model.num_workers`` at a time.
+    """Compute all batches of a plan, as many at a time as the model allows.
 
     Args:
         model: The model.
@@ -56,7 +54,7 @@ def run_plan(
         show_progress: Draw a bar.
     """
     batches = plan.batches()
-    workers = min(model.num_workers or 1, len(batches))
+    workers = min(model._plan_workers(), len(batches))  # noqa: SLF001
     with (
         progress(len(plan.missing), "Embedding", show=show_progress) as bar,
         _keeping(model, input_type),
@@ -73,30 +71,31 @@ def run_plan(
             for batch in batches:
                 keep(batch, compute(batch.texts))
             return
-        with ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
-            _run_in_pool(pool, workers, batches, compute, keep)
+        _run_in_pool(workers, batches, compute, keep)
 
 
 def _run_in_pool(
-    pool: ThreadPoolExecutor,
     workers: int,
     batches: list[Batch],
     compute: Callable[[Sequence[str]], object],
     keep: Callable[[Batch, object], None],
 ) -> None:
-    running: dict[Future[object], Batch] = {}
+    from concurrent import futures  # noqa: PLC0415 - few models have workers
+
+    running: dict[futures.Future[object], Batch] = {}
     waiting = iter(batches)
     failure: Exception | None = None
-    while True:
-        while failure is None and len(running) < workers and (batch := next(waiting, None)):
-            running[pool.submit(copy_context().run, compute, batch.texts)] = batch
-        if not running:
-            break
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            try:
-                keep(running.pop(future), future.result())
-            except Exception as error:  # noqa: BLE001 - raised below, when all have ended
-                failure = failure or error
+    with futures.ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
+        while True:
+            while failure is None and len(running) < workers and (batch := next(waiting, None)):
+                running[pool.submit(copy_context().run, compute, batch.texts)] = batch
+            if not running:
+                break
+            for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+                try:
+                    keep(running.pop(future), future.result())
+                except Exception as error:  # noqa: BLE001 - raised below, when all have ended
+                    failure = failure or error
     if failure is not None:
         raise failure
 
@@ -104,7 +103,7 @@ def _run_in_pool(
 async def arun_plan(
     model: BaseEmbedding, plan: Plan, input_type: InputType, *, show_progress: bool = False
 ) -> None:
-    """Compute all batches of a plan in tasks, ``model.num_workers`` at a time.
+    """Compute all batches of a plan in tasks, as many at a time as the model allows.
 
     Args:
         model: The model.
@@ -112,6 +111,8 @@ async def arun_plan(
         input_type: Query or document.
         show_progress: Draw a bar.
     """
+    import asyncio  # noqa: PLC0415 - whoever awaits this has imported it already
+
     batches = plan.batches()
     waiting = iter(batches)
     failures: list[Exception] = []
@@ -131,7 +132,7 @@ async def arun_plan(
                     return
                 bar.advance(len(batch.texts))
 
-        workers = min(model.num_workers or 1, len(batches))
+        workers = min(model._plan_workers(), len(batches))  # noqa: SLF001
         if workers <= 1:
             await work()
         else:
