@@ -129,6 +129,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
+            code=trust_remote_code,
         )
         self._folder = read_folder(self.found.path)
         self.applied_prompts = choose_prompts(

@@ -49,23 +49,23 @@ def find_model(
     name: str,
     *,
     files: Sequence[str] = (),
-    weights: bool = True,
     revision: str | None = None,
     cache_folder: Path | str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    code: bool = False,
 ) -> Found:
     """Find a model's folder, fetching what is needed of it and no more.
 
     Args:
         name: A folder, or a name on the hub such as ``"BAAI/bge-small-en-v1.5"``; without an
             owner it is sentence-transformers' own.
-        files: Places in the folder that are wanted besides its description, patterns allowed.
-        weights: Whether the safetensors weights are wanted.
+        files: Patterns of places in the folder; any that is there will do in place of the weights.
         revision: A branch, tag, commit or ``"refs/pr/N"``; the main branch by default.
         cache_folder: The cache, in place of ``HF_HUB_CACHE``.
         token: As huggingface_hub takes it; ``HF_TOKEN`` or the saved one by default.
         local_files_only: Never ask the hub.
+        code: Whether Python files that come with the model are wanted too.
 
     Returns:
         The folder and the full name.
@@ -75,17 +75,19 @@ def find_model(
         ModelLoadError: The model is not here and the hub cannot be asked.
     """
     local = Path(name).expanduser()
-    if local.is_dir():
+    if name and local.is_dir():  # an empty path would be the working folder
         return Found(local, name)
     repo = _repo_name(name, local)
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
         message = f"revision={revision!r} is no branch, tag, commit or refs/pr/N."
         raise UnknownModelError(message)
-    wanted = _Wanted(repo, revision or "main", cache_folder, token, tuple(files), weights=weights)
+    wanted = _Wanted(repo, revision or "main", cache_folder, token, tuple(files), code)
     cached = wanted.cached()
-    if cached is not None and wanted.is_complete(cached):
+    if cached is not None and wanted.holds(cached, wanted.files):
         return Found(cached, repo, cached.name)
     if local_files_only or _hub_is_off():
+        if cached is not None and wanted.holds(cached, ()):
+            return Found(cached, repo, cached.name)  # a graph can be made of the weights
         why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
         message = f"the hub may not be asked ({why})"
         raise wanted.absent(message)
@@ -102,7 +104,7 @@ class _Wanted:
     cache_folder: Path | str | None
     token: str | bool | None
     files: tuple[str, ...]
-    weights: bool
+    code: bool
 
     @property
     def cache(self) -> Path:
@@ -120,30 +122,37 @@ class _Wanted:
         snapshot = home / "snapshots" / commit
         return snapshot if snapshot.is_dir() else None
 
-    def is_complete(self, snapshot: Path) -> bool:
-        """Say whether a snapshot holds all that is wanted."""
+    def holds(self, snapshot: Path, files: tuple[str, ...]) -> bool:
+        """Say whether a snapshot holds its description and any of the files, or the weights."""
         try:
             folders = _module_folders(snapshot)
             if checked_file(snapshot, folders[0], "config.json") is None:
                 return False
-            if any(not any(snapshot.glob(pattern)) for pattern in self.files):
-                return False
-            return not self.weights or _has_weights(snapshot, folders)
+            if not files:
+                return _has_weights(snapshot, folders)
+            return _has_any(snapshot, files) and _has_weights(snapshot, folders[1:])
         except ModelLoadError:
             return False  # damaged: fetched again
 
     def fetch(self) -> Path:
         """Fetch the description, then what it says is needed."""
-        snapshot = self._download(_DESCRIPTION, ignore=_NOT_THESE)
-        patterns = list(self.files)
-        if self.weights:
-            for folder in _module_folders(snapshot):
-                prefix = f"{folder}/" if folder else ""
-                patterns += [prefix + name for name in WEIGHT_NAMES]
-                patterns += [f"{prefix}model-?????-of-?????.safetensors"]
-        if patterns:
-            # The commit just seen, so that both halves are of one state.
-            snapshot = self._download(patterns, revision=snapshot.name)
+        described = [*_DESCRIPTION, *(["*.py"] if self.code else [])]
+        snapshot = self._download(described, ignore=_NOT_THESE)
+        folders = _module_folders(snapshot)
+        # The commit just seen, so that all parts are of one state.
+        commit = snapshot.name
+        if self.files:
+            self._download([*self.files, *_weights_of(folders[1:])], revision=commit)
+            if _has_any(snapshot, self.files):
+                return snapshot
+        self._download(_weights_of(folders), revision=commit)
+        if not _has_weights(snapshot, folders):
+            message = (
+                f"Model {self.repo!r} has no safetensors weights at {self.revision!r}; pickled "
+                "ones are not fetched. The hub's converter proposes them as a pull request: pass "
+                "it as revision='refs/pr/N'."
+            )
+            raise ModelLoadError(message)
         return snapshot
 
     def _download(
@@ -213,6 +222,15 @@ def _module_folders(snapshot: Path) -> list[str]:
     kinds = [str(module.get("type", "")) for module in modules if isinstance(module, dict)]
     dense = [f for f, kind in zip(folders[1:], kinds[1:], strict=True) if kind.endswith("Dense")]
     return [folders[0], *dense]
+
+
+def _weights_of(folders: Sequence[str]) -> list[str]:
+    names = (*WEIGHT_NAMES, "model-?????-of-?????.safetensors")
+    return [f"{folder}/{name}" if folder else name for folder in folders for name in names]
+
+
+def _has_any(snapshot: Path, patterns: Sequence[str]) -> bool:
+    return any(any(snapshot.glob(pattern)) for pattern in patterns)
 
 
 def _has_weights(snapshot: Path, folders: Sequence[str]) -> bool:

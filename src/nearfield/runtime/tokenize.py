@@ -190,13 +190,13 @@ def _specials(tokenizer: Any) -> tuple[list[int], list[int]]:
     whole = tokenizer.encode("a")
     bare = tokenizer.encode("a", add_special_tokens=False).ids
     before = len(list(takewhile(bool, whole.special_tokens_mask)))
-    head, inner = whole.ids[:before], whole.ids[before : before + len(bare)]
-    if inner != bare:
+    after = before + len(bare)
+    if whole.ids[before:after] != bare or not all(whole.special_tokens_mask[after:]):
         message = (
             "The tokenizer does not simply put tokens before and after a text. Use backend='torch'."
         )
         raise ModelLoadError(message)
-    return head, whole.ids[before + len(bare) :]
+    return whole.ids[:before], whole.ids[after:]
 
 
 def _normalizer(normalizer: Any, config: Mapping[str, Any], *, lower_case: bool) -> Any:
