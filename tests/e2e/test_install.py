@@ -38,10 +38,10 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
+@pytest.fixture
+def clone(tmp_path):
     """The source as a fresh clone has it: nothing built."""
-    folder = tmp_path_factory.mktemp("clone") / "nearfield"
+    folder = tmp_path / "clone"
     shutil.copytree(ROOT, folder, ignore=LEFT_BEHIND)
     return folder
 
