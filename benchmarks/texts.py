@@ -1,0 +1,79 @@
+"""English text that every Python has: the documentation inside its standard library.
+
+Nothing is downloaded and nothing is imported: docstrings are read with ``ast``.
+The same interpreter version gives the same paragraphs in the same order.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+import sysconfig
+import textwrap
+from pathlib import Path
+from pydoc_data import topics
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SKIPPED_FOLDERS = frozenset(
+    {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", "turtledemo"}
+)
+SHORTEST_PARAGRAPH = 40
+SHORTEST_SENTENCE = 16
+LEAST_SHARE_OF_LETTERS = 0.88
+SEED = 8086
+
+
+def documentation() -> Iterator[str]:
+    """Give ``help()`` topics and all docstrings of the standard library, in a fixed order."""
+    yield from (topics.topics[name] for name in sorted(topics.topics))
+    root = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).parts
+        skipped = SKIPPED_FOLDERS.intersection(parts) or parts[0].startswith("config-")
+        if not skipped and not path.name.startswith("_sysconfigdata"):
+            yield from _docstrings(path)
+
+
+def _docstrings(path: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError):
+        return
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            yield text
+
+
+def paragraphs() -> list[str]:
+    """Give the different paragraphs of prose, without markup or code, in a fixed shuffled order."""
+    found: dict[str, None] = {}
+    for text in documentation():
+        for block in re.split(r"\n\s*\n", textwrap.dedent(text)):
+            paragraph = re.sub(r"[*`]+", "", " ".join(block.split()))
+            if _is_prose(paragraph):
+                found.setdefault(paragraph)
+    shuffled = list(found)
+    random.Random(SEED).shuffle(shuffled)  # noqa: S311 - a fixed order is wanted
+    return shuffled
+
+
+def _is_prose(paragraph: str) -> bool:
+    if len(paragraph) < SHORTEST_PARAGRAPH or any(mark in paragraph for mark in (">>>", "::=")):
+        return False
+    letters = sum(char.isalpha() or char == " " for char in paragraph)
+    return letters >= LEAST_SHARE_OF_LETTERS * len(paragraph)
+
+
+def sentences() -> list[str]:
+    """Give the different sentences of the paragraphs, in order of appearance."""
+    found: dict[str, None] = {}
+    for paragraph in paragraphs():
+        for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
+            if len(sentence) >= SHORTEST_SENTENCE:
+                found.setdefault(sentence)
+    return list(found)
