@@ -223,12 +223,12 @@ def row_vectors(
 
 
 def read_whole_loose(
-    connection: sqlite3.Connection, number: int, dim: int
+    connection: sqlite3.Connection, dim: int, first: int, last: int
 ) -> Iterator[tuple[int, Vectors]]:
-    """Read those loose vectors of a block's rows that are not damaged."""
+    """Read those loose vectors of rows from ``first`` to ``last`` that are not damaged."""
     for row, checksum, data in connection.execute(
-        "SELECT row, checksum, data FROM loose WHERE row BETWEEN ? AND ?",
-        (number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS - 1),
+        "SELECT row, checksum, data FROM loose WHERE row BETWEEN ? AND ? ORDER BY row",
+        (first, last),
     ):
         if isinstance(data, bytes) and len(data) == 4 * dim and zlib.crc32(data) == checksum:
             yield row, np.frombuffer(data, _LITTLE_ENDIAN).astype(np.float32)

@@ -191,5 +191,6 @@ def _whole_vectors(connection: sqlite3.Connection, number: int, dim: int) -> dic
             vectors = read_vectors(connection, block._replace(live=block.stored), dim)
             rows = number * BLOCK_ROWS + np.flatnonzero(block.stored)
             held.update(zip(rows.tolist(), vectors, strict=True))
-    held.update(read_whole_loose(connection, number, dim))
+    first = number * BLOCK_ROWS
+    held.update(read_whole_loose(connection, dim, first, first + BLOCK_ROWS - 1))
     return {row: vector for row, vector in held.items() if np.isfinite(vector).all()}

@@ -21,7 +21,7 @@ from nearfield.core.schema import Node
 from nearfield.core.store_checks import shown
 from nearfield.errors import CorruptStoreError
 from nearfield.stores.sqlite import schema
-from nearfield.stores.sqlite.blocks import BLOCK_ROWS, read_block, read_loose, read_vectors
+from nearfield.stores.sqlite.blocks import BLOCK_ROWS, read_block, read_vectors, read_whole_loose
 from nearfield.stores.sqlite.facts import fact_rows
 from nearfield.stores.sqlite.records import (
     document_checksum,
@@ -285,13 +285,17 @@ def _look_at_vectors(connection: sqlite3.Connection, header: Header, found: Find
             found.add("vectors", str(error))
         found.unembedded.update(np.setdiff1d(rows, good).tolist())
         seen = np.concatenate([seen, rows])
-    with found.looking_at("vectors"):
-        rows, vectors = read_loose(connection, header.dim)
-        if not np.isfinite(vectors).all():
-            found.add("vectors", "A loose vector holds NaN or infinity.")
-            rows = rows[np.isfinite(vectors).all(axis=1)]
-        seen = np.concatenate([seen, rows])
-    every = _rows_of_nodes(connection, 0, np.iinfo(np.int64).max)
+    most = np.iinfo(np.int64).max
+    loose = [
+        row
+        for row, vector in read_whole_loose(connection, header.dim, 0, most)
+        if np.isfinite(vector).all()
+    ]
+    stored = connection.execute("SELECT count(*) FROM loose").fetchone()[0]
+    if len(loose) != stored:
+        found.add("vectors", f"{stored - len(loose)} vectors of the unfinished block are damaged.")
+    seen = np.concatenate([seen, np.asarray(loose, np.int64)])
+    every = _rows_of_nodes(connection, 0, most)
     missing, extra = np.setdiff1d(every, seen), np.setdiff1d(seen, every)
     if len(missing) or len(extra):
         found.add("vectors", f"{len(missing)} nodes have no vector, {len(extra)} vectors no node.")
