@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Flow = Generator[list[int], Vectors, Vectors]
 
 DEFAULT_WORKERS = 8
+_WORKERS_BETWEEN_REQUESTS = 2
 _BYTES_PER_TOKEN = 3
 
 
@@ -101,7 +102,7 @@ class RemoteEmbedding(BaseEmbedding):
         self.connection = connection
         self._service = Service(
             connection,
-            at_once=self.num_workers or 1,
+            at_once=self._at_once,
             policy=RetryPolicy(max_retries=max_retries),
             pace=Pace(requests_per_minute, tokens_per_minute),
             reuse_client=reuse_client,
@@ -165,6 +166,15 @@ class RemoteEmbedding(BaseEmbedding):
     async def __aexit__(self, *_: object) -> None:
         """Close its connections."""
         await self.aclose()
+
+    def _plan_workers(self) -> int:
+        # The service lets num_workers requests through at a time. The few more prepare
+        # the next and read the last, so that all those are always on their way.
+        return self._at_once + min(self._at_once - 1, _WORKERS_BETWEEN_REQUESTS)
+
+    @property
+    def _at_once(self) -> int:
+        return self.num_workers or 1
 
     def _plan_budget(self) -> Budget | None:
         return Budget(MAX_REQUEST_TOKENS, estimate_tokens)

@@ -12,13 +12,16 @@ one fixed random vector per word: texts that share words are near each other.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import json
 import re
 import socket
 import struct
+import sys
 import threading
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -86,7 +89,7 @@ class OpenAIServer:
         api_key: The one key it takes; ``None`` takes any, or none.
         deployment: The one Azure deployment it knows.
         models: The models it knows; ``None`` for any.
-        latency_s: Seconds before each answer.
+        latency_s: Seconds from a request to its answer, at least.
         port: The port on 127.0.0.1; 0 for any free one.
         max_body_bytes: The longest body it takes; longer ones get a 413.
         floats: Answer with floats whatever encoding is asked for.
@@ -251,14 +254,16 @@ class OpenAIServer:
             name.strip().lower(): text.strip()
             for name, _, text in (line.partition(":") for line in lines if line)
         }
+        came = time.monotonic()
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             fault = self._faults.popleft() if self._faults else self._always
             answer = self._answer(method, target, headers, raw, fault)
-            if self.latency_s:
-                await asyncio.sleep(self.latency_s)
+            left_s = came + self.latency_s - time.monotonic()
+            if left_s > 0:
+                await asyncio.sleep(left_s)
             return await _send(writer, reader, answer, fault or Fault())
         finally:
             self._at_once -= 1
@@ -425,3 +430,23 @@ async def _send(
         writer.write(data)
         await writer.drain()
     return fault.ending == "whole"
+
+
+def main() -> None:
+    """Run the server in a process of its own until it is killed; print its address first."""
+    parser = argparse.ArgumentParser(prog="python -m nearfield.testing.openai_server")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--dim", type=int, default=16)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--key", default="loopback-key")
+    options = parser.parse_args()
+    server = OpenAIServer(
+        dim=options.dim, port=options.port, latency_s=options.latency, api_key=options.key
+    ).start()
+    sys.stdout.write(f"{server.url}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
