@@ -20,11 +20,12 @@ def main() -> int:
     Returns:
         The exit code.
     """
+    wanted = sys.argv[1:] or [str(ROOT)]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "env")
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
         before, names_before = size_bytes(home), packages(home)
-        subprocess.run([home / "bin" / "pip", "install", "-qq", str(ROOT)], check=True)
+        subprocess.run([home / "bin" / "pip", "install", "-qq", *wanted], check=True)
         grown = (size_bytes(home) - before) / MEGABYTE
         added = sorted(packages(home) - names_before)
     print(f"{grown:.0f} MB (1 MB = 10^6 bytes), byte-compiled, in {len(added)} packages:")
