@@ -204,7 +204,7 @@ class WritableIndex(ABC):
         self.delete([ref_doc_id])
 
     async def adelete_ref_doc(self, ref_doc_id: str, *, delete_from_docstore: bool = True) -> None:
-        """Take a document out, as LlamaIndex spells it."""
+        """Take a document out, as :meth:`delete_ref_doc` does."""
         await in_thread(self.delete_ref_doc, ref_doc_id, delete_from_docstore=delete_from_docstore)
 
     # Nodes.
