@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
+from nearfield.core.aside import in_thread
 from nearfield.core.progress import progress
 from nearfield.core.vectors import as_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from nearfield.core.batching import Batch, Plan
     from nearfield.core.embeddings.base import BaseEmbedding, InputType
@@ -86,18 +88,28 @@ def _run_in_pool(
     waiting = iter(batches)
     failure: Exception | None = None
     with futures.ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
+        ended: list[tuple[Batch, futures.Future[object]]] = []
         while True:
+            # New work first: the workers must not wait while the last results are kept.
             while failure is None and len(running) < workers and (batch := next(waiting, None)):
                 running[pool.submit(copy_context().run, compute, batch.texts)] = batch
-            if not running:
-                break
-            for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+            for batch, future in ended:
                 try:
-                    keep(running.pop(future), future.result())
+                    keep(batch, future.result())
                 except Exception as error:  # noqa: BLE001 - raised below, when all have ended
                     failure = failure or error
+            if not running:
+                break
+            done = futures.wait(running, return_when=futures.FIRST_COMPLETED).done
+            ended = [(running.pop(future), future) for future in done]
+            failure = failure or next((e for _, f in ended if (e := _failure(f))), None)
     if failure is not None:
         raise failure
+
+
+def _failure(future: Future[object]) -> Exception | None:
+    error = future.exception()
+    return error if isinstance(error, Exception) else None
 
 
 async def arun_plan(
@@ -125,7 +137,10 @@ async def arun_plan(
             for batch in waiting:  # shared: each worker takes the next that nobody has
                 try:
                     values = await model._acompute(batch.texts, input_type)  # noqa: SLF001
-                    _keep(model, plan, batch, values, input_type)
+                    vectors = plan.accept(batch, values, dim=model.dim)
+                    if model.cache is not None:
+                        put = model.cache.put_many
+                        await in_thread(put, model.fingerprint, input_type, batch.texts, vectors)
                 except Exception as error:  # noqa: BLE001 - raised below, when all have ended
                     failures.append(error)
                 if failures:
