@@ -79,7 +79,7 @@ def command(
         exclude_hidden=not hidden,
         encoding=encoding,
         raise_on_error=strict,
-        leave_out=_own_files(index_path),
+        leave_out=index_path,
     )
     total = reader.count()
     sizes = {"chunk_size": chunk_size, "chunk_overlap": chunk_overlap}
@@ -100,11 +100,6 @@ def command(
     facts["interrupted"] = stop.is_set()
     _tell(facts, index_path, as_json=as_json)
     return INTERRUPTED if stop.is_set() else 0
-
-
-def _own_files(index_path: Path) -> str:
-    """Give the pattern of the index's own files, which are never read as documents."""
-    return f"{index_path.absolute()}*"
 
 
 @contextmanager
