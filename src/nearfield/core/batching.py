@@ -1,4 +1,4 @@
-"""The pure plan of an embedding call: which texts are computed, in which batches, and where their vectors go.
+"""The pure plan of an embedding call: what is computed, in which batches, and where it goes.
 
 Nothing here computes or waits. A driver, sync or async, takes the batches of
 a plan, computes them in any order, and hands the results back; the plan puts

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nearfield.core.schema import Document, Metadata, Node
 
-WINDOW_NODES = 1024
+WINDOW_NODES = 512
 WINDOW_CHARACTERS = 1 << 22
 
 

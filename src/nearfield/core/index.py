@@ -60,6 +60,9 @@ class VectorStoreIndex(WritableIndex):
         storage_context: LlamaIndex's way to name the store.
         show_progress: Draw bars on stderr, on a terminal only.
         insert_batch_size: Nodes that are embedded and written together, about.
+        check_model: Refuse a store that was made by another model. Turn it off only
+            where two models give the same vectors, as one model does that is also
+            served elsewhere.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -77,12 +80,14 @@ class VectorStoreIndex(WritableIndex):
         storage_context: StorageContext | None = None,
         show_progress: bool = False,
         insert_batch_size: int = WINDOW_NODES,
+        check_model: bool = True,
     ) -> None:
         if insert_batch_size < 1:
             message = f"insert_batch_size must be at least 1, not {insert_batch_size!r}."
             raise ConfigError(message)
         self.store = _one_store(store, storage_context)
-        self.embed_model = _model_for(self.store.header, embed_model)
+        self.embed_model = _model_for(self.store.header, embed_model, check=check_model)
+        self._check_model = check_model
         self._similarity_mode = _metric_for(self.store.header, similarity_mode)
         self._show_progress = show_progress
         self._insert_batch_size = insert_batch_size
@@ -110,7 +115,7 @@ class VectorStoreIndex(WritableIndex):
             store: Or any other store.
             storage_context: LlamaIndex's way to name the store.
             options: ``embed_model``, ``similarity_mode``, ``transformations``,
-                ``show_progress`` and ``insert_batch_size``, as for the class.
+                ``show_progress``, ``insert_batch_size`` and ``check_model``, as for the class.
 
         Returns:
             The index; in memory when no place is named.
@@ -214,7 +219,7 @@ class VectorStoreIndex(WritableIndex):
 
         Args:
             similarity_top_k: The most nodes per question, at least 1.
-            embed_model: Another way to embed questions, into the same vectors.
+            embed_model: Another object of the index's model to embed questions with.
             options: ``mode``, ``filters``, ``doc_ids``, ``node_ids``, ``score_cutoff``,
                 ``nodes_per_document``, ``mmr_threshold``: see
                 :class:`~nearfield.core.retriever.SearchOptions`.
@@ -224,10 +229,13 @@ class VectorStoreIndex(WritableIndex):
 
         Raises:
             ConfigError: An option makes no sense.
+            ModelMismatchError: ``embed_model`` is another model than the index's.
             NotSupportedError: The store cannot search by words.
             TypeError: An option is unknown.
         """
-        model = self.embed_model if embed_model is None else resolve_embed_model(embed_model)
+        model = self.embed_model
+        if embed_model is not None:
+            model = _model_for(self.store.header, embed_model, check=self._check_model)
         return Retriever(self.store, model, similarity_top_k=similarity_top_k, **options)
 
     def as_query_engine(
@@ -351,10 +359,10 @@ def _metric_for(header: Header | None, given: SimilarityMode | str | None) -> Si
     return metric
 
 
-def _model_for(header: Header | None, given: Any) -> BaseEmbedding:
+def _model_for(header: Header | None, given: Any, *, check: bool = True) -> BaseEmbedding:
     """Give the model of an index, and refuse one that did not make it."""
     model = Settings.embed_model if given is None else resolve_embed_model(given)
-    if header is None or model.fingerprint == header.fingerprint:
+    if header is None or not check or model.fingerprint == header.fingerprint:
         return model
     name, cause = header.facts.get("embed_model"), None
     if given is None:
@@ -368,6 +376,6 @@ def _model_for(header: Header | None, given: Any) -> BaseEmbedding:
     message = (
         f"The index was made by {header.model_name!r} ({header.fingerprint}), the model in use "
         f"is {model.model_name!r} ({model.fingerprint}). Open it with {way_out}, or index the "
-        "documents anew with this one."
+        "documents anew with this one; check_model=False uses it all the same."
     )
     raise ModelMismatchError(message) from cause

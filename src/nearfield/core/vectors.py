@@ -31,7 +31,7 @@ class SimilarityMode(str, Enum):
     EUCLIDEAN = "euclidean"
 
     # The names LlamaIndex's users write.
-    DEFAULT = "cosine"
+    DEFAULT = "cosine"  # noqa: PIE796 - an alias on purpose
 
     @classmethod
     def _missing_(cls, value: object) -> SimilarityMode:
@@ -61,7 +61,7 @@ def as_matrix(values: Any, *, rows: int | None = None, dim: int | None = None) -
     try:
         matrix = np.ascontiguousarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        message = "The vectors are not rows of numbers of one length. Check what the model returned."
+        message = "The vectors are not rows of numbers of one length. Check the model's output."
         raise InvalidVectorsError(message) from error
     if matrix.size == 0 and matrix.ndim < 2:  # noqa: PLR2004 - a matrix has two axes
         matrix = np.zeros((0, dim or 0), np.float32)
@@ -72,7 +72,8 @@ def as_matrix(values: Any, *, rows: int | None = None, dim: int | None = None) -
         message = f"The model returned {len(matrix)} vectors for {rows} texts."
         raise InvalidVectorsError(message)
     if dim is not None and len(matrix) and matrix.shape[1] != dim:
-        message = f"The model returned vectors of {matrix.shape[1]} numbers where {dim} were expected."
+        length = matrix.shape[1]
+        message = f"The model returned vectors of {length} numbers where {dim} were expected."
         raise InvalidVectorsError(message)
     bad = first_non_finite(matrix)
     if bad is not None:
@@ -181,8 +182,10 @@ def top_k(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
     check_top_k(k)
     if scores.ndim == 1:
         return top_k(scores[None], k)[0]
-    return np.stack([_top_k_of_row(row, k) for row in scores]) if len(scores) else np.zeros(
-        (0, min(k, scores.shape[1])), np.intp
+    return (
+        np.stack([_top_k_of_row(row, k) for row in scores])
+        if len(scores)
+        else np.zeros((0, min(k, scores.shape[1])), np.intp)
     )
 
 

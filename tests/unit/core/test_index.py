@@ -112,6 +112,22 @@ def test_an_index_over_a_store_that_another_model_made_is_refused_showing_both(i
     assert "index the documents anew" in str(caught.value)
 
 
+def test_another_model_is_used_all_the_same_when_told_to(index):
+    other = FakeEmbedding(model_name="the same, served elsewhere")
+
+    again = VectorStoreIndex(store=index.store, embed_model=other, check_model=False)
+
+    assert again.embed_model is other
+    assert first(again, "the red planet") == "mars"
+    assert again.as_retriever(embed_model=FakeEmbedding(model_name="third")).retrieve("rings")
+
+
+def test_questions_are_not_embedded_by_another_model(index):
+    with pytest.raises(ModelMismatchError):
+        index.as_retriever(embed_model=FakeEmbedding(model_name="other"))
+    assert index.as_retriever(embed_model=FakeEmbedding()).retrieve("rings")
+
+
 def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(model, monkeypatch):
     monkeypatch.setattr(index_module, "name_of", lambda _: "local:fake")
     asked = []
