@@ -1,0 +1,1 @@
+"""Tools for tests, shipped: a scripted service, and contracts for providers and stores."""
