@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 Metadata = dict[str, Any]
 """JSON-able facts about a document or node, by name. Never part of the embedded text."""
 
+FILE_FACTS = frozenset(
+    {"file_path", "file_type", "file_size", "creation_date", "last_modified_date"}
+)
+"""Facts of a file that are no part of its content: touching or moving it changes these alone."""
+
 
 def content_hash(text: str, metadata: Mapping[str, Any] | None = None) -> str:
     """Give a stable name of a content: equal contents, equal hashes, on every machine.
@@ -76,8 +81,13 @@ class Document:
 
     @property
     def hash(self) -> str:
-        """The content hash of text and metadata: it changes when either does."""
-        return content_hash(self.text, self.metadata)
+        """The content hash of text and metadata: it changes when either does.
+
+        The metadata in ``FILE_FACTS`` does not count: a file that was only touched or
+        moved with its folder is not embedded again.
+        """
+        facts = {name: fact for name, fact in self.metadata.items() if name not in FILE_FACTS}
+        return content_hash(self.text, facts)
 
     def get_content(self) -> str:
         """Give the text, as LlamaIndex spells it."""

@@ -1,0 +1,150 @@
+"""Bytes into text: nothing dropped, no guess unsaid, nothing binary let in."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfield.core.readers import SimpleDirectoryReader
+from nearfield.core.readers.decode import Decoded, decode
+from nearfield.errors import ReadError
+
+TEXT = "Grüße aus Köln: 5 € – ça va?"
+
+
+def test_utf8_is_found():
+    assert decode(TEXT.encode(), "f") == Decoded(TEXT, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("mark", "codec", "name"),
+    [
+        (codecs.BOM_UTF8, "utf-8", "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16-le", "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16-be", "utf-16"),
+        (codecs.BOM_UTF32_LE, "utf-32-le", "utf-32"),
+        (codecs.BOM_UTF32_BE, "utf-32-be", "utf-32"),
+    ],
+)
+def test_a_byte_order_mark_decides_and_is_no_part_of_the_text(mark, codec, name):
+    assert decode(mark + TEXT.encode(codec), "f") == Decoded(TEXT, name)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<meta charset="iso-8859-15">',
+        "<?xml version='1.0' encoding='iso-8859-15'?>",
+        "# -*- coding: iso-8859-15 -*-\n",
+    ],
+)
+def test_what_the_file_declares_is_believed_when_it_is_not_utf8(head):
+    decoded = decode((head + "5 €").encode("iso-8859-15"), "f")
+    assert decoded == Decoded(head + "5 €", "iso-8859-15")
+
+
+def test_a_wrong_declaration_does_not_spoil_utf8():
+    text = '<meta charset="ascii">' + TEXT
+    assert decode(text.encode(), "f").text == text
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_guessed_and_said_to_be(codec):
+    assert decode(TEXT.encode(codec), "f") == Decoded(TEXT, codec, guessed=True)
+
+
+def test_what_is_left_is_windows_1252_and_said_to_be_a_guess():
+    assert decode(TEXT.encode("cp1252"), "f") == Decoded(TEXT, "cp1252", guessed=True)
+    assert decode(b"odd \x81 byte", "f") == Decoded("odd \x81 byte", "latin-1", guessed=True)
+
+
+def test_the_guess_is_told_in_the_metadata(tmp_path):
+    (tmp_path / "a.txt").write_bytes("café".encode("cp1252"))
+    (document,) = SimpleDirectoryReader(tmp_path).load_data()
+    assert (document.text, document.metadata["encoding"]) == ("café", "cp1252 (a guess)")
+
+
+def test_plain_utf8_needs_no_word_in_the_metadata(tmp_path):
+    (tmp_path / "a.txt").write_text("café", encoding="utf-8")
+    (document,) = SimpleDirectoryReader(tmp_path).load_data()
+    assert "encoding" not in document.metadata
+
+
+def test_an_encoding_given_is_used_strictly():
+    assert decode("привет".encode("cp1251"), "f", encoding="cp1251").text == "привет"
+    with pytest.raises(ReadError, match="f is not utf-8"):
+        decode(b"caf\xe9", "f", encoding="utf-8")
+    assert decode(b"caf\xe9", "f", encoding="utf-8", errors="replace").text == "caf\ufffd"
+
+
+def test_an_unknown_encoding_is_named():
+    with pytest.raises(ReadError, match="no encoding 'klingon'"):
+        decode(b"x", "f", encoding="klingon")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"%PDF-1.7 text", "a PDF file"),
+        (b"PK\x03\x04...", "a ZIP archive, or an office document"),
+        (b"\x89PNG\r\n\x1a\n", "an image"),
+        (b"\x7fELF\x02", "a program"),
+        (b"some \x00 text", "binary"),
+        (bytes(range(1, 32)) * 20 + b"\xff", "binary"),
+    ],
+)
+def test_what_is_no_text_is_refused_and_named(data, what):
+    with pytest.raises(ReadError, match=rf"dir/f is {what}, not text") as raised:
+        decode(data, "dir/f")
+    assert raised.value.path == "dir/f"
+
+
+def test_a_character_cut_in_two_where_a_growing_file_was_cut_is_left_out():
+    data = "naïve café".encode()[:-1]
+    assert decode(data, "f", cut_short=True).text == "naïve caf"
+    assert decode(data, "f").guessed, "in a file that is whole it is no UTF-8"
+    assert decode("é".encode("utf-16")[:-1], "f", cut_short=True).text == ""
+
+
+def test_a_file_that_grows_is_read_up_to_its_size_when_opened(tmp_path, monkeypatch):
+    from nearfield.core.readers import file as module
+
+    path = tmp_path / "log.txt"
+    path.write_text("one\n")
+    facts = module._facts
+
+    def append_first(found, about):
+        with path.open("a") as log:
+            log.write("two\n")
+        return facts(found, about)
+
+    monkeypatch.setattr(module, "_facts", append_first)
+    real = module._content
+
+    def content(file, found, most):
+        data, _ = real(file, found, most)
+        return data[:4], True
+
+    monkeypatch.setattr(module, "_content", content)
+    (document,) = SimpleDirectoryReader(tmp_path).load_data()
+    assert document.text == "one\n"
+
+
+def test_half_characters_that_json_spells_become_storable_text(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "x\\ud800y"}')
+    (document,) = SimpleDirectoryReader(tmp_path).load_data()
+    assert document.text == "a: x\\ud800y"
+    document.text.encode()
+
+
+@given(st.binary(max_size=200))
+def test_bytes_become_text_whole_or_are_refused(data):
+    try:
+        decoded = decode(data, "f")
+    except ReadError:
+        return
+    again = decoded.text.encode(decoded.encoding)
+    assert again == data or data.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
