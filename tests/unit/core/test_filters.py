@@ -134,10 +134,14 @@ def test_a_condition_that_makes_no_sense_is_refused(key, operator, value):
 
 
 def test_groups_too_deep_or_too_large_are_refused_without_recursion():
-    group = MetadataFilter("a", 1)
-    with pytest.raises(ConfigError, match="deep"):
-        for _ in range(100_000):
+    def nest(times):
+        group = MetadataFilter("a", 1)
+        for _ in range(times):
             group = MetadataFilters([group])
+
+    nest(32)
+    with pytest.raises(ConfigError, match="33 deep"):
+        nest(100_000)
     with pytest.raises(ConfigError, match="1001 conditions"):
         MetadataFilters([MetadataFilter("a", 1)] * 1001)
     with pytest.raises(ConfigError, match="holds"):

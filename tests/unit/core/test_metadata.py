@@ -1,6 +1,6 @@
 """Metadata is kept as it is, or refused by name."""
 
-import datetime
+import datetime as dt
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_tuples_become_lists():
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"when": datetime.date(2024, 1, 1)}, "'when' of document 'x' is of type date"),
+        ({"when": dt.date(2024, 1, 1)}, "'when' of document 'x' is of type date"),
         ({"x": [float("inf")]}, "'x' of document 'x' is inf"),
         ({"x": {2: 3}}, "2"),
         ({"x": {1, 2}}, "set"),
