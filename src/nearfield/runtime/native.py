@@ -263,7 +263,7 @@ class _Texts:
         total = int(self.lengths.sum(dtype=np.int64))
         try:
             flat = np.fromiter((n for row in rows for n in row), np.int64, total)
-        except (ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             message = f"A token {what} is missing or not a whole number."
             raise ConfigError(message) from error
         bad = np.flatnonzero((flat < 0) | (flat >= end))

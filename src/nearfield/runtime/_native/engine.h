@@ -142,7 +142,7 @@ struct dense {
   enum head_activation activation;
 };
 struct head {
-  int poolings, dense_count, dim, widest, normalise;
+  int hidden, poolings, dense_count, dim, widest, normalise;
   enum pooling pooling[MAX_POOLINGS];
   struct dense *dense;
 };

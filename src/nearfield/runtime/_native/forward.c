@@ -130,6 +130,9 @@ static void embed_rows(const struct job *job, struct workspace *w, const struct 
     for (int k = 0; k < width; k++) row[k] += position[k];
     job->kernels->normalise(row, model->hidden, width, model->norm, model->norm + width,
                             model->epsilon);
+    int used = model->heads * model->head_size; /* attention writes no further */
+    memset(w->mixed + (ptrdiff_t)i * model->mixed + used, 0,
+           sizeof(float) * (size_t)(model->mixed - used));
   }
 }
 

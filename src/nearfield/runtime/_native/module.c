@@ -291,6 +291,7 @@ static PyObject *make_head(PyObject *self, PyObject *args) {
   struct head *head = calloc(1, sizeof *head);
   if (!head) return PyErr_NoMemory();
   head->normalise = normalise;
+  head->hidden = hidden;
   PyObject *capsule = NULL;
   if (!fill_head(head, hidden, poolings, denses, dim)) capsule = PyCapsule_New(head, HEAD, drop_head);
   if (!capsule) free_head(head);
@@ -356,7 +357,7 @@ static PyObject *encode(PyObject *self, PyObject *args) {
   const struct model *model = owned->model;
   if (model->layers_built != model->layer_count || skip < 0 || threads < 1)
     return complain("the model lacks layers, or a number is out of range"), NULL;
-  if (head && head->widest < model->hidden * head->poolings)
+  if (head && head->hidden != model->hidden)
     return complain("the head is of another model"), NULL;
   struct views views = {.count = 0};
   struct texts texts = {.count = 0};

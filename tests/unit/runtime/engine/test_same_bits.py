@@ -1,0 +1,66 @@
+"""A text gives the same bits whatever stands beside it and however many threads run."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from nearfield.runtime.native import Dense, Head, NativeEngine, Pooling
+
+HEADS = [
+    Head(),
+    Head((Pooling.WEIGHTED_MEAN, Pooling.MAX), dense=(Dense(np.eye(24, 192, dtype=np.float32)),)),
+]
+# Large enough that texts of this test are shared out over threads.
+BIG = {"hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 384}
+
+
+@pytest.fixture
+def engine(make_encoder):
+    return NativeEngine(make_encoder(model_type="mpnet", num_hidden_layers=3, **BIG), Head())
+
+
+@pytest.fixture
+def alone(isa, engine, some_texts):
+    """Give each text's vector, embedded by itself on one thread."""
+    return np.concatenate([engine.encode([ids], threads=1) for ids in some_texts])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_in_any_batch_at_any_number_of_threads(engine, some_texts, alone, threads):
+    together = engine.encode(some_texts, threads=threads)
+    assert together.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_when_one_text_is_shared_out_over_threads(engine, some_texts, alone, threads):
+    one_by_one = [engine.encode([ids], threads=threads) for ids in some_texts]
+    assert np.concatenate(one_by_one).tobytes() == alone.tobytes()
+
+
+def test_in_any_order_and_beside_any_others(engine, some_texts, alone):
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        chosen = rng.integers(0, len(some_texts), rng.integers(1, 60))
+        vectors = engine.encode([some_texts[i] for i in chosen], threads=int(rng.integers(1, 4)))
+        assert vectors.tobytes() == alone[chosen].tobytes()
+
+
+@pytest.mark.parametrize("head", HEADS, ids=["plain", "dense"])
+def test_with_any_head(isa, make_encoder, some_texts, head):
+    engine = NativeEngine(make_encoder(**BIG), head)
+    alone = np.concatenate([engine.encode([ids], threads=1) for ids in some_texts])
+    assert engine.encode(some_texts, threads=3).tobytes() == alone.tobytes()
+
+
+def test_when_callers_of_several_threads_share_one_engine(engine, some_texts, alone):
+    with ThreadPoolExecutor(6) as callers:
+        results = list(callers.map(lambda _: engine.encode(some_texts, threads=3), range(24)))
+    assert {vectors.tobytes() for vectors in results} == {alone.tobytes()}
+
+
+def test_when_built_again_on_another_number_of_threads(isa, make_encoder, some_texts):
+    one, many = (NativeEngine(make_encoder(**BIG), Head(), threads=n) for n in (1, 4))
+    assert one.encode(some_texts).tobytes() == many.encode(some_texts).tobytes()

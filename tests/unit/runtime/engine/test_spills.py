@@ -1,0 +1,37 @@
+"""The inner loops as compiled here keep their sums in registers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+TOOL = Path(__file__).parents[4] / "tools/check_spills.py"
+CLEAN = """
+0000000000001000 <tile>:
+    1000:	vpxor  %ymm0,%ymm0,%ymm0
+    1004:	vpmaddwd (%rsi),%ymm2,%ymm3
+    1008:	vpaddd %ymm3,%ymm0,%ymm0
+    100c:	vpmaddwd 0x20(%rsi),%ymm2,%ymm3
+    1010:	jne    1004 <tile+0x4>
+    1014:	mov    %rax,0x8(%rsp)
+    1018:	ret
+"""
+
+
+def check_spills():
+    spec = importlib.util.spec_from_file_location("check_spills", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_loop_of_products_touches_the_stack(capsys):
+    assert check_spills().main([]) == 0, capsys.readouterr().out
+
+
+def test_a_sum_kept_on_the_stack_is_found():
+    tool = check_spills()
+    assert len(tool.hot_loops(CLEAN)) == 1
+    assert tool.spills(CLEAN) == []
+    spilled = CLEAN.replace("vpaddd %ymm3,%ymm0,%ymm0", "vpaddd 0x40(%rsp),%ymm3,%ymm0")
+    assert "touches the stack 1 times" in tool.spills(spilled)[0]
