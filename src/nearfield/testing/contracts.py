@@ -66,11 +66,24 @@ class EmbeddingContract:
     )
 
     def close(self, left: Any, right: Any) -> None:
-        """Check that two arrays are the same within the tolerance."""
+        """Check that two arrays are the same within the tolerance.
+
+        Args:
+            left: Numbers of any shape.
+            right: Numbers of the same shape.
+        """
         np.testing.assert_allclose(left, right, rtol=0, atol=self.tolerance)
 
     def encode(self, model: BaseEmbedding, **options: Any) -> Vectors:
-        """Embed the contract's texts."""
+        """Embed the contract's texts.
+
+        Args:
+            model: The model under test.
+            options: Further arguments of its ``encode``.
+
+        Returns:
+            ``(len(texts), dim)`` float32.
+        """
         return model.encode(list(self.texts), **options)
 
     # Shape and type.
