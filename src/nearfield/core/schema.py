@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Metadata = dict[str, Any]
 """JSON-able facts about a document or node, by name. Never part of the embedded text."""
 
+DERIVED_ID = "node-"
+"""How an id begins that a node was given because it had none."""
+
 FILE_FACTS = frozenset(
     {"file_path", "file_type", "file_size", "creation_date", "last_modified_date"}
 )
@@ -144,7 +147,7 @@ class Node:
         """Fill in what was left out."""
         if not self.id:
             seed = f"{self.document_id}\x00{self.start}\x00{self.text}"
-            object.__setattr__(self, "id", f"node-{content_hash(seed)[:24]}")
+            object.__setattr__(self, "id", f"{DERIVED_ID}{content_hash(seed)[:24]}")
         if not self.document_id:
             object.__setattr__(self, "document_id", self.id)
         if self.end < 0:

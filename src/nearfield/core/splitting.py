@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nearfield.core.schema import DERIVED_ID, Node
 from nearfield.core.splitter import SentenceSplitter
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nearfield.core.embeddings import BaseEmbedding
-    from nearfield.core.schema import Document, Metadata, Node
+    from nearfield.core.schema import Document, Metadata
 
 
 def default_splitter(model: BaseEmbedding, facts: Metadata | None = None) -> SentenceSplitter:
@@ -32,12 +35,12 @@ def make_split(transformations: Sequence[Any]) -> Callable[[Document], list[Node
     """Chain transformations into one function.
 
     Args:
-        transformations: First a splitter, which has ``split(document)`` or
-            LlamaIndex's ``get_nodes_from_documents([document])``; then any number of
-            functions from a list of nodes to a list of nodes.
+        transformations: First a splitter, which has ``split(document)`` giving nodes, or
+            ``split_text(text)`` giving texts, as the splitters of LangChain and LlamaIndex
+            have; then any number of functions from a list of nodes to a list of nodes.
 
     Returns:
-        A function from a document to its nodes.
+        A function from a document to its nodes, which carry its id and ids of their own.
 
     Raises:
         ConfigError: There is no splitter, or something that is neither.
@@ -50,21 +53,53 @@ def make_split(transformations: Sequence[Any]) -> Callable[[Document], list[Node
         if not callable(other):
             message = f"{other!r} in transformations is not a function from nodes to nodes."
             raise ConfigError(message)
-    if callable(getattr(splitter, "split", None)):
-        first = splitter.split
-    elif callable(getattr(splitter, "get_nodes_from_documents", None)):
-
-        def first(document: Document) -> Any:
-            return splitter.get_nodes_from_documents([document])
-
-    else:
-        message = f"{splitter!r} cannot split: the first of transformations needs split(document)."
-        raise ConfigError(message)
+    first = _first_step(splitter)
 
     def split(document: Document) -> list[Node]:
         nodes = list(first(document))
         for other in others:
             nodes = list(other(nodes))
-        return nodes
+        return _owned(document, nodes)
 
     return split
+
+
+def _first_step(splitter: Any) -> Callable[[Document], Iterable[Node]]:
+    if callable(getattr(splitter, "split_text", None)):
+        return lambda document: _placed(document, splitter.split_text(document.text))
+    if callable(getattr(splitter, "split", None)) and not isinstance(splitter, str):
+        split: Callable[[Document], Iterable[Node]] = splitter.split
+        return split
+    message = (
+        f"{splitter!r} cannot split: the first of transformations needs split(document) "
+        "or split_text(text)."
+    )
+    raise ConfigError(message)
+
+
+def _placed(document: Document, pieces: Iterable[str]) -> Iterator[Node]:
+    """Make nodes of pieces of a text, and find where each stands."""
+    begin = 0
+    for piece in pieces:
+        found = document.text.find(piece, begin)
+        if found < 0:  # reworded by the splitter, or before the one before
+            found = max(document.text.find(piece), 0)
+        yield Node(piece, document_id=document.id, start=found, metadata=document.metadata)
+        begin = found + 1
+
+
+def _owned(document: Document, nodes: Sequence[Node]) -> list[Node]:
+    """Give nodes the id of their document, and equal ones ids of their own."""
+    times: Counter[str] = Counter()
+    owned = []
+    for given in nodes:
+        node = given
+        if node.document_id != document.id:
+            # An id made from the text alone is made anew, from the document's as well.
+            name = "" if node.id.startswith(DERIVED_ID) else node.id
+            node = replace(node, id=name, document_id=document.id)
+        times[node.id] += 1
+        if times[node.id] > 1:
+            node = replace(node, id=f"{node.id}-{times[node.id]}")
+        owned.append(node)
+    return owned

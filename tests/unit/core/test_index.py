@@ -404,17 +404,40 @@ def test_transformations_are_a_splitter_and_functions_of_nodes(model):
     assert [n.text for n, _ in index.store.nodes()] == [PLANETS[0].text.upper()]
 
 
-def test_a_llama_index_splitter_will_do(model):
+def test_a_splitter_of_texts_will_do_as_other_libraries_have_them(model):
     class Theirs:
-        def get_nodes_from_documents(self, documents):
-            return [Node(d.text[:4], document_id=d.id) for d in documents]
+        def split_text(self, text):
+            return [*text.split(". "), "a summary"]
 
-    index = VectorStoreIndex.from_documents(PLANETS, embed_model=model, transformations=[Theirs()])
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[Theirs()]
+    )
 
-    assert [n.text for n, _ in index.store.nodes()] == ["Mars", "Venu", "Satu"]
+    nodes = [node for node, _ in index.store.nodes()]
+    assert [node.text for node in nodes] == [
+        "Mars is the red planet",
+        "Its dust is iron.",
+        "a summary",
+    ]
+    assert [(node.start, node.end) for node in nodes[:2]] == [(0, 22), (24, 41)]
+    assert {node.document_id for node in nodes} == {"mars"}
+    assert nodes[0].metadata == {"kind": "rock"}
 
 
-@pytest.mark.parametrize("wrong", [[], [len], [Whole(), 3], [object()]])
+def test_nodes_of_a_splitter_get_their_documents_id_and_ids_of_their_own(model):
+    class Careless:
+        def split(self, document):
+            return [Node("the same"), Node("the same"), Node("other", document_id="elsewhere")]
+
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:2], embed_model=model, transformations=[Careless()]
+    )
+
+    assert index.count == 6
+    assert {node.document_id for node, _ in index.store.nodes()} == {"mars", "venus"}
+
+
+@pytest.mark.parametrize("wrong", [[], [len], [Whole(), 3], [object()], ["text"]])
 def test_transformations_that_cannot_split_are_refused(model, wrong):
     with pytest.raises(ConfigError, match=r"split|empty|not a function"):
         VectorStoreIndex.from_documents(PLANETS, embed_model=model, transformations=wrong)
