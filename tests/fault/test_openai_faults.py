@@ -99,6 +99,16 @@ def test_a_request_ends_in_time_however_slow_the_answer(server, make, embed, fau
     assert len(server.calls) == 2
 
 
+def test_an_answer_over_a_client_of_the_callers_own_ends_in_time_too(server, make):
+    import openai
+
+    server.always(faults.Fault(ending="slow_body", pause_s=0.05))
+    with openai.DefaultHttpxClient() as own:
+        model = make(timeout=0.2, max_retries=0, http_client=own)
+        with pytest.raises(ProviderTimeoutError):
+            model.encode(TEXTS)
+
+
 def test_a_hang_is_tried_again(server, make, embed):
     server.script(faults.hang())
     assert_right(embed(make(timeout=0.2), TEXTS), TEXTS)

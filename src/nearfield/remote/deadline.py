@@ -34,6 +34,17 @@ def deadline(seconds: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def check_deadline() -> None:
+    """Stop a block that is late; for answers read over connections nobody watches.
+
+    Raises:
+        TimeoutError: The deadline of the block has passed.
+    """
+    until = _deadline.get()
+    if until is not None and time.monotonic() > until:
+        raise TimeoutError
+
+
 def watch(request: Any) -> None:
     """Bind the connection that a request opens to the deadline of whoever reads from it.
 

@@ -15,7 +15,7 @@ from nearfield.core.retry import RetryPolicy
 from nearfield.errors import ProviderError
 from nearfield.remote.clients import Clients
 from nearfield.remote.clock import REAL_CLOCK, Clock
-from nearfield.remote.deadline import deadline
+from nearfield.remote.deadline import check_deadline, deadline
 from nearfield.remote.failures import translate
 from nearfield.remote.patience import Patience
 
@@ -176,6 +176,7 @@ class Service:
                 chunks = _Chunks()
                 for chunk in response.iter_bytes():
                     chunks.add(chunk)
+                    check_deadline()
             return Answer(chunks.join(), response.headers.get("x-request-id"))
 
     async def _apost_once(

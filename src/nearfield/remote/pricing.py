@@ -56,6 +56,6 @@ def _read(path: str | None) -> tuple[str, dict[str, float]]:
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         message = (
             f"The price table {source} cannot be read ({type(error).__name__}: {error}). It needs "
-            "as_of = \"DATE\" and a table [dollars_per_million_tokens] of model names and numbers."
+            'as_of = "DATE" and a table [dollars_per_million_tokens] of model names and numbers.'
         )
         raise ConfigError(message) from error

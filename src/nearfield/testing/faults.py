@@ -12,7 +12,7 @@ from nearfield.wire.openai import ErrorReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Ending = Literal["whole", "half", "drip", "hang", "reset"]
+Ending = Literal["whole", "half", "drip", "slow_body", "hang", "reset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Fault:
         body: The body instead of the right one.
         headers: Further headers.
         ending: How the answer is sent: whole; ``"half"`` of the body, then the
-            connection closes; ``"drip"``: one byte at a time; ``"hang"``: not at
+            connection closes; ``"drip"``: one byte at a time; ``"slow_body"``: the
+            headers at once, then the body so; ``"hang"``: not at
             all, the connection stays open; ``"reset"``: not at all, it is reset.
         change: Changes the JSON of the right answer.
         pause_s: Seconds between two bytes of a drip.

@@ -281,14 +281,16 @@ async def _send(
     head = f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Answer')}\r\n"
     head += "".join(f"{name}: {text}\r\n" for name, text in headers.items()) + "\r\n"
     data = head.encode("latin-1") + answer.body
-    if fault.ending == "drip":
-        for place in range(len(data)):
+    if fault.ending in {"drip", "slow_body"}:
+        at_once = len(head) if fault.ending == "slow_body" else 0
+        writer.write(data[:at_once])
+        for place in range(at_once, len(data)):
             writer.write(data[place : place + 1])
             await writer.drain()
             await asyncio.sleep(fault.pause_s)
     if fault.ending == "half":
         data = data[: len(data) - len(answer.body) // 2 - 1]
-    if fault.ending != "drip":
+    if fault.ending in {"whole", "half"}:
         writer.write(data)
         await writer.drain()
     return fault.ending == "whole"

@@ -1,0 +1,403 @@
+"""HuggingFaceEmbedding takes what the page and LlamaIndex's users write, and says what it does."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearfield.core.embeddings import resolve_embed_model
+from nearfield.core.settings import Settings
+from nearfield.core.vectors import SimilarityMode
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.errors import (
+    ConfigError,
+    InputTooLongError,
+    InvalidVectorsError,
+    MissingDependencyError,
+    ModelLoadError,
+)
+from nearfield.runtime.safetensors import SafetensorsFile, write_safetensors
+
+BERT = Path(__file__).parents[2] / "data" / "models" / "bert"
+LONG = "it is raining cats and dogs " * 20
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path):
+    Settings.cache_dir = tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    copied = tmp_path / "model"
+    shutil.copytree(BERT, copied)
+    return copied
+
+
+def change(path, **facts):
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(content | facts))
+
+
+def test_what_it_is_can_be_asked():
+    model = HuggingFaceEmbedding(model_name=str(BERT))
+
+    assert model.backend == "native"
+    assert model.dim == 32
+    assert model.max_tokens == 32
+    assert model.similarity_mode is SimilarityMode.COSINE
+    assert model.measure.special_tokens == 2
+    assert repr(model) == (
+        f"HuggingFaceEmbedding(model_name={str(BERT)!r}, backend='native', dim=32, max_tokens=32)"
+    )
+
+
+def test_a_name_with_local_before_it_is_run_here():
+    model = resolve_embed_model(f"local:{BERT}")
+
+    assert isinstance(model, HuggingFaceEmbedding)
+    assert model.encode(["mars"]).shape == (1, 32)
+
+
+def test_prompts_are_applied_shown_and_can_be_switched_off(folder):
+    change(folder / "config_sentence_transformers.json", prompts={"query": "query: "})
+    plain = HuggingFaceEmbedding(str(BERT))
+
+    model = HuggingFaceEmbedding(str(folder))
+    off = HuggingFaceEmbedding(str(folder), query_instruction="")
+
+    expected = plain.get_text_embedding("query: mars")
+    np.testing.assert_allclose(model.get_query_embedding("mars"), expected, atol=1e-6)
+    np.testing.assert_array_equal(
+        model.get_text_embedding("mars"), plain.get_text_embedding("mars")
+    )
+    np.testing.assert_array_equal(off.get_query_embedding("mars"), plain.get_text_embedding("mars"))
+    assert "prompts={'query': 'query: '}" in repr(model)
+    assert "prompts" not in repr(off)
+    assert model.fingerprint != off.fingerprint == plain.fingerprint
+
+
+def test_cuts_are_counted_and_warned_of_once():
+    model = HuggingFaceEmbedding(str(BERT))
+
+    with pytest.warns(UserWarning, match="2 of 3 texts were longer than the 32 tokens") as caught:
+        _, report = model.encode_with_report([LONG, "short", LONG + "!"])
+
+    assert len(caught) == 1
+    assert report.truncated_texts == 2
+    assert report.truncated_tokens > 100
+    assert 0 < report.tokens <= 3 * 32
+
+
+def test_cuts_can_be_an_error_that_names_the_text():
+    model = HuggingFaceEmbedding(str(BERT), on_truncation="error")
+
+    model.encode(["short"])
+    with pytest.raises(InputTooLongError, match=r"Text 1 \('it is raining.*32.*Split it"):
+        model.encode(["short", LONG])
+
+
+def test_cuts_can_be_ignored_but_are_counted():
+    model = HuggingFaceEmbedding(str(BERT), on_truncation="ignore")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.encode([LONG])
+
+    assert model.totals.truncated_texts == 1
+
+
+def test_max_length_changes_what_is_read():
+    model = HuggingFaceEmbedding(str(BERT), max_length=8, on_truncation="ignore")
+
+    words = "mars is the red planet of rings and the sun"
+    short = "mars is the red planet"
+    assert model.max_tokens == 8
+    assert model.encode_with_report([words])[1].truncated_texts == 1
+    assert not np.allclose(model.encode([words]), HuggingFaceEmbedding(str(BERT)).encode([words]))
+    assert model.encode([short]).shape == (1, 32)
+
+
+def test_max_length_beyond_the_model_is_refused():
+    with pytest.raises(ConfigError, match="max_length=41 is more than the 40"):
+        HuggingFaceEmbedding(str(BERT), max_length=41)
+
+
+def test_truncate_dim_keeps_the_first_numbers_at_length_one():
+    whole = HuggingFaceEmbedding(str(BERT)).encode(["mars", "venus"])
+    model = HuggingFaceEmbedding(str(BERT), truncate_dim=8)
+
+    vectors = model.encode(["mars", "venus"])
+
+    expected = whole[:, :8] / np.linalg.norm(whole[:, :8], axis=1, keepdims=True)
+    assert model.dim == 8
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, 33])
+def test_truncate_dim_out_of_range_is_refused(size):
+    with pytest.raises(ConfigError, match="truncate_dim"):
+        HuggingFaceEmbedding(str(BERT), truncate_dim=size)
+
+
+def test_normalize_off_leaves_it_to_the_model(folder):
+    change(folder / "modules.json") if False else None
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps(modules[:2]))
+
+    raw = HuggingFaceEmbedding(str(folder), normalize=False).encode(["mars"])
+    scaled = HuggingFaceEmbedding(str(folder)).encode(["mars"])
+    by_model = HuggingFaceEmbedding(str(BERT), normalize=False).encode(["mars"])
+
+    assert np.linalg.norm(raw) == pytest.approx(np.linalg.norm(raw))
+    assert abs(np.linalg.norm(raw) - 1) > 0.1
+    np.testing.assert_allclose(scaled, raw / np.linalg.norm(raw), atol=1e-6)
+    assert np.linalg.norm(by_model) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_page_compares_by_the_inner_model():
+    model = HuggingFaceEmbedding(str(BERT))
+    query = model.get_query_embedding("mars")
+    texts = model.get_text_embedding_batch(["mars", "venus is bright", "the sun"])
+
+    scores = model._model.similarity(query, texts)
+
+    assert scores.shape == (1, 3)
+    assert scores[0, 0] == pytest.approx(1, abs=1e-5)
+    assert model._model.encode("mars").shape == (32,)
+    assert model._model.encode(["mars", "venus"]).shape == (2, 32)
+
+
+def test_the_folders_own_comparison_is_used(folder):
+    change(folder / "config_sentence_transformers.json", similarity_fn_name="euclidean")
+
+    model = HuggingFaceEmbedding(str(folder))
+
+    assert model.similarity_mode is SimilarityMode.EUCLIDEAN
+    assert model._model.similarity([0.0, 0.0], [3.0, 4.0]).tolist() == [[-5.0]]
+
+
+def test_a_call_is_one_plan_not_many_small_ones(monkeypatch):
+    model = HuggingFaceEmbedding(str(BERT))
+    sizes = []
+    embed = model._runner.embed
+    monkeypatch.setattr(
+        model._runner,
+        "embed",
+        lambda texts, prompt: sizes.append(len(texts)) or embed(texts, prompt),
+    )
+
+    model.encode([f"text {number}" for number in range(300)])
+
+    assert sizes == [300]
+
+
+@pytest.mark.parametrize("roundtrip", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy])
+def test_it_survives_pickling(roundtrip):
+    model = HuggingFaceEmbedding(str(BERT), query_instruction="query: ")
+
+    again = roundtrip(model)
+
+    np.testing.assert_array_equal(again.encode(["mars"]), model.encode(["mars"]))
+    assert again.get_query_embedding("mars") == model.get_query_embedding("mars")
+    assert again.fingerprint == model.fingerprint
+
+
+def test_weights_that_give_nan_name_the_text(folder):
+    tensors = {k: v.copy() for k, v in SafetensorsFile(folder / "model.safetensors").items()}
+    tensors["encoder.layer.1.output.LayerNorm.bias"][3] = np.nan
+    write_safetensors(folder / "model.safetensors", tensors)
+    model = HuggingFaceEmbedding(str(folder))
+
+    with pytest.raises(InvalidVectorsError, match=r"NaN.*text 0 \('mars'\)"):
+        model.encode(["mars", "venus"])
+
+
+def test_an_unknown_keyword_is_refused_where_the_backend_was_named():
+    with pytest.raises(TypeError, match="'temperature'"):
+        HuggingFaceEmbedding(str(BERT), backend="native", temperature=1)
+
+
+def test_a_device_native_cannot_run_on_is_refused():
+    with pytest.raises(ConfigError, match="'cuda'"):
+        HuggingFaceEmbedding(str(BERT), backend="native", device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("backend", "library", "extra"),
+    [
+        ("torch", "torch", "torch"),
+        ("onnx", "onnxruntime", "onnx"),
+        ("openvino", "openvino", "openvino"),
+    ],
+)
+def test_a_missing_library_gives_the_line_that_installs_it(
+    backend, library, extra, folder, monkeypatch
+):
+    import sys
+
+    monkeypatch.setitem(sys.modules, library, None)
+    (folder / "openvino").mkdir()
+    for suffix in ("xml", "bin"):
+        (folder / "openvino" / f"openvino_model.{suffix}").write_bytes(b"")
+
+    with pytest.raises(MissingDependencyError) as caught:
+        HuggingFaceEmbedding(str(folder), backend=backend)
+    assert f"[{extra}]" in caught.value.install
+    assert caught.value.install in str(caught.value)
+
+
+def test_a_missing_exporter_gives_the_line_that_installs_it(folder, monkeypatch):
+    import sys
+
+    shutil.rmtree(folder / "onnx")
+    monkeypatch.setitem(sys.modules, "optimum", None)
+    monkeypatch.setitem(sys.modules, "optimum.exporters.onnx", None)
+
+    with pytest.raises(MissingDependencyError) as caught:
+        HuggingFaceEmbedding(str(folder), backend="onnx")
+    assert "[export]" in caught.value.install
+
+
+def test_export_forbidden_and_no_graph_is_an_error(folder):
+    shutil.rmtree(folder / "onnx")
+
+    with pytest.raises(ModelLoadError, match="export=False"):
+        HuggingFaceEmbedding(str(folder), backend="onnx", model_kwargs={"export": False})
+
+
+# On torch.
+
+
+@pytest.mark.torch
+def test_a_keyword_only_sentence_transformers_knows_leads_there_and_is_said():
+    model = HuggingFaceEmbedding(str(BERT), similarity_fn_name="dot")
+
+    assert model.backend == "torch"
+    assert "backend='torch' (for 'similarity_fn_name')" in repr(model)
+    assert model._model.similarity_fn_name == "dot"
+
+
+@pytest.mark.torch
+def test_a_keyword_nobody_knows_is_refused_by_sentence_transformers():
+    with pytest.raises(TypeError, match="temperature"):
+        HuggingFaceEmbedding(str(BERT), temperature=1)
+
+
+@pytest.mark.torch
+def test_a_device_that_is_not_there_is_named_never_replaced():
+    import torch
+
+    absent = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(ConfigError, match=f"'{absent}'"):
+        HuggingFaceEmbedding(str(BERT), device=absent)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("key", ["torch_dtype", "dtype"])
+@pytest.mark.parametrize("value", ["bfloat16", "torch"])
+def test_both_spellings_of_the_number_type_are_taken(key, value):
+    import torch
+
+    dtype = torch.bfloat16 if value == "torch" else value
+    model = HuggingFaceEmbedding(str(BERT), model_kwargs={key: dtype})
+
+    assert model._model.dtype is torch.bfloat16
+    assert "model_kwargs" in repr(model)
+    exact = HuggingFaceEmbedding(str(BERT))
+    assert model.fingerprint != exact.fingerprint
+    cosine = model.encode(["mars is red"]) @ exact.encode(["mars is red"]).T
+    assert cosine[0, 0] > 0.99
+
+
+@pytest.mark.torch
+def test_a_number_type_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="'float7'"):
+        HuggingFaceEmbedding(str(BERT), model_kwargs={"dtype": "float7"})
+
+
+@pytest.mark.torch
+def test_torch_counts_cuts_too():
+    model = HuggingFaceEmbedding(str(BERT), backend="torch", on_truncation="error")
+
+    with pytest.raises(InputTooLongError, match="Text 0"):
+        model.encode([LONG])
+
+
+@pytest.mark.torch
+def test_the_page_gets_a_tensor_on_torch():
+    import torch
+
+    model = HuggingFaceEmbedding(str(BERT), backend="torch")
+
+    scores = model._model.similarity(
+        model.get_query_embedding("mars"), model.get_text_embedding_batch(["mars", "venus"])
+    )
+
+    assert isinstance(scores, torch.Tensor)
+    assert scores.shape == (1, 2)
+
+
+@pytest.mark.torch
+def test_pickles_are_refused_on_torch(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+    with pytest.raises(ModelLoadError, match=r"pytorch_model\.bin is a pickle"):
+        HuggingFaceEmbedding(str(folder), backend="torch")
+
+
+@pytest.mark.torch
+def test_a_link_out_of_the_folder_is_refused_on_torch(folder, tmp_path):
+    outside = tmp_path / "notes.json"
+    outside.write_text("{}")
+    (folder / "added_tokens.json").symlink_to(outside)
+
+    with pytest.raises(ModelLoadError, match=r"added_tokens\.json leads out"):
+        HuggingFaceEmbedding(str(folder), backend="torch")
+
+
+@pytest.mark.torch
+def test_a_module_unknown_here_runs_on_torch(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.models.LayerNorm"
+    entry = {"idx": 3, "name": "3", "path": "3_LayerNorm", "type": kind}
+    (folder / "modules.json").write_text(json.dumps([*modules, entry]))
+    (folder / "3_LayerNorm").mkdir()
+    (folder / "3_LayerNorm" / "config.json").write_text('{"dimension": 32}')
+    weights = {"norm.weight": np.ones(32, np.float32), "norm.bias": np.ones(32, np.float32)}
+    write_safetensors(folder / "3_LayerNorm" / "model.safetensors", weights, {"format": "pt"})
+
+    model = HuggingFaceEmbedding(str(folder))
+
+    assert "backend='torch' (its module 'LayerNorm' is not known here)" in repr(model)
+    assert model.encode(["mars"]).shape == (1, 32)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_processes_are_started_once_and_stopped(folder):
+    model = HuggingFaceEmbedding(
+        str(folder),
+        backend="torch",
+        parallel_process=True,
+        target_devices=["cpu", "cpu"],
+        on_truncation="ignore",
+    )
+    plain = HuggingFaceEmbedding(str(folder), backend="torch", on_truncation="ignore")
+    try:
+        texts = [f"text {number} {LONG}" for number in range(8)]
+        np.testing.assert_allclose(model.encode(texts), plain.encode(texts), atol=1e-5)
+        pool = model._runner._pool
+        report = model.encode_with_report(texts)[1]
+        assert model._runner._pool is pool
+        assert report.truncated_texts == 8
+    finally:
+        model.close()
+    assert model._runner._pool is None
