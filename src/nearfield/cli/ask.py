@@ -14,7 +14,7 @@ from nearfield.cli.options import (
     model_option,
     top_k_option,
 )
-from nearfield.cli.output import as_record, console, place, print_json
+from nearfield.cli.output import as_record, console, place, print_json, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +45,11 @@ def command(
         )
         return 0
     screen = console()
-    screen.print(response.response, markup=False)
+    screen.print(printable(response.response), markup=False)
     if response.source_nodes:
         screen.print()
         kind = response.metadata.get("mode")
         screen.print(f"Sources ({kind} answer):", style="bold")
     for number, found in enumerate(response.source_nodes, 1):
-        screen.print(f"[{number}] {found.score:.3f} {place(found.node)}", markup=False)
+        screen.print(f"[{number}] {found.score:.3f} {place(found.node, index_path)}", markup=False)
     return 0

@@ -80,6 +80,7 @@ def command(
         encoding=encoding,
         raise_on_error=strict,
         leave_out=index_path,
+        allow_empty=prune,  # all may be gone, and is to be forgotten
     )
     total = reader.count()
     sizes = {"chunk_size": chunk_size, "chunk_overlap": chunk_overlap}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nearfield.cli.options import json_option
-from nearfield.cli.output import console, print_json
+from nearfield.cli.output import print_json
 
 EXAMPLES = {
     "bundled": "bundled",
@@ -25,17 +25,22 @@ def command(*, as_json: bool) -> None:
     from nearfield.core.registry import EMBEDDINGS  # noqa: PLC0415
 
     rows = [
-        {"name": name, "write": EXAMPLES.get(name), "what": row.summary, "tested": row.tested}
+        {
+            "name": name,
+            "write": EXAMPLES.get(name, ""),
+            "what": row.summary,
+            "tested": row.tested,
+        }
         for name, row in EMBEDDINGS.items()
     ]
     if as_json:
         print_json(rows)
         return
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table("--model", "what it is", "tested against", box=None, pad_edge=False)
     told = {"real": "the real thing", "loopback": "a stand-in on this machine", "no": "nothing"}
-    for row in rows:
-        written = row["write"] or "(from Python only)"
-        table.add_row(str(written), str(row["what"]), told[str(row["tested"])])
-    console().print(table)
+    shown = [
+        (row["write"] or "(from Python only)", row["what"], f"tested against {told[row['tested']]}")
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in shown) for column in range(2)]
+    for written, what, tested in shown:
+        click.echo(f"{written:<{widths[0]}}  {what:<{widths[1]}}  {tested}")

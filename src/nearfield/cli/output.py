@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
     from rich.text import Text
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from nearfield.core.schema import Node, NodeWithScore
 
 SHOWN_CHARACTERS = 600
+
+# Control characters but for tab and line end, C1 and the marks that turn the direction of text.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def print_json(value: object) -> None:
@@ -32,10 +38,29 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=not _stream(stderr=stderr).isatty())
 
 
-def place(node: Node) -> str:
-    """Tell where a node stands: its document and its characters."""
-    source = str(node.metadata.get("file_path") or node.document_id)
-    return f"{source}:{node.start}-{node.end}"
+def place(node: Node, index_path: Path) -> str:
+    """Tell where a node stands: its file, seen from here, and its characters.
+
+    Args:
+        node: The node.
+        index_path: The index; ids of files are relative to its folder.
+    """
+    part = node.metadata.get("part")
+    number = "" if part is None else f"#{part}"
+    file = index_path.absolute().parent / node.document_id.removesuffix(number)
+    source = node.document_id
+    if file.exists():
+        source = os.path.relpath(file) + number
+    return f"{printable(source)}:{node.start}-{node.end}"
+
+
+def printable(text: str) -> str:
+    """Give a text without characters that would steer a terminal.
+
+    Args:
+        text: Any text; lines and tabs stay.
+    """
+    return _STEERING.sub("\ufffd", text)
 
 
 def as_record(found: NodeWithScore, *, best: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -60,12 +85,15 @@ def as_record(found: NodeWithScore, *, best: tuple[int, int] | None = None) -> d
     return record
 
 
-def print_results(found: Sequence[NodeWithScore], best: Sequence[tuple[int, int] | None]) -> None:
+def print_results(
+    found: Sequence[NodeWithScore], best: Sequence[tuple[int, int] | None], index_path: Path
+) -> None:
     """Show results to a person: score, place, text, the best sentence marked.
 
     Args:
         found: The results, best first.
         best: For each, where its best sentence stands in the node's text.
+        index_path: The index they are from.
     """
     from rich.text import Text  # noqa: PLC0415
 
@@ -73,9 +101,9 @@ def print_results(found: Sequence[NodeWithScore], best: Sequence[tuple[int, int]
     for number, (result, span) in enumerate(zip(found, best, strict=True), 1):
         head = Text(f"{number}. ", style="bold")
         head.append(f"{result.score:.3f} ", style="cyan")
-        head.append(place(result.node), style="bold")
+        head.append(place(result.node, index_path), style="bold")
         screen.print(head)
-        screen.print(_excerpt(result.text, span))
+        screen.print(_excerpt(printable(result.text), span))
         screen.print()
 
 

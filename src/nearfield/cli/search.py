@@ -41,7 +41,7 @@ def command(
         results = [as_record(n, best=span) for n, span in zip(answer.nodes, spans, strict=True)]
         print_json({"question": question, "engine": answer.engine, "results": results})
     elif answer.nodes:
-        print_results(answer.nodes, spans)
+        print_results(answer.nodes, spans, index_path)
     else:
         click.echo("Nothing found.", err=True)
     return 0

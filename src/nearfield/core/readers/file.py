@@ -27,6 +27,9 @@ Extractor = Callable[..., Any]
 """Gives the text of a file, or its documents, from its path; or has LlamaIndex's ``load_data``."""
 
 _TYPES = mimetypes.MimeTypes()  # the module's own table alone: the same on every machine
+_TYPES.add_type("text/markdown", ".md")
+_TYPES.add_type("text/x-rst", ".rst")
+_TYPES.add_type("application/x-ipynb+json", ".ipynb")
 _NEVER_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK, opening a pipe waits for its other end.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
