@@ -55,6 +55,41 @@ BATCH_SIZE = """
 embed_model = OpenAIEmbedding(embed_batch_size=42)
 """
 
+ONNX_BACKEND = """
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.core import Settings
+
+Settings.embed_model = HuggingFaceEmbedding(
+    model_name="BAAI/bge-small-en-v1.5",
+    backend="onnx",  # or "openvino"
+)
+"""
+
+QUANTIZED_CHECKPOINT = """
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.core import Settings
+
+quantized_model = HuggingFaceEmbedding(
+    model_name="sentence-transformers/all-mpnet-base-v2",
+    backend="openvino",
+    device="cpu",
+    model_kwargs={"file_name": "openvino/openvino_model_qint8_quantized.xml"},
+)
+Settings.embed_model = quantized_model
+"""
+
+PULL_REQUEST = """
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.core import Settings
+
+Settings.embed_model = HuggingFaceEmbedding(
+    model_name="BAAI/bge-small-en-v1.5",
+    backend="openvino",
+    revision="refs/pr/16",  # for pull request 16: https://huggingface.co/BAAI/bge-small-en-v1.5/discussions/16
+    model_kwargs={"file_name": "openvino/openvino_model_qint8_quantized.xml"},
+)
+"""
+
 BENCHMARK = """
 import time
 

@@ -1,7 +1,7 @@
 """What LlamaIndex's page on embeddings shows works as it is printed there.
 
 Models of the hub and OpenAI are the stand-ins of the surroundings; the blocks
-for ONNX and OpenVINO files are with the tests of those backends.
+for ONNX and OpenVINO files are in ``test_page_backends.py``.
 """
 
 import asyncio
