@@ -1,10 +1,24 @@
-"""The C extension; everything else stands in pyproject.toml."""
+"""The C extension; everything else stands in pyproject.toml.
 
+The extension is optional: where it cannot be built, models run in numpy, slowly,
+and say so. What is missing is named here as well, for `pip install -v` to show.
+"""
+
+import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 NATIVE = Path("src/nearfield/runtime/_native")
+HEADERS = Path(sysconfig.get_path("include"))
+
+if not (HEADERS / "Python.h").exists():
+    sys.stderr.write(
+        f"nearfield: there is no Python.h in {HEADERS}, so the native engine cannot be compiled.\n"
+        "nearfield: install Python's headers (Debian, Ubuntu: apt install python3-dev; Fedora: "
+        "dnf install python3-devel) and install nearfield again.\n"
+    )
 
 setup(
     ext_modules=[
@@ -14,8 +28,17 @@ setup(
             depends=sorted(str(path) for path in NATIVE.glob("*.h")),
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
-            extra_compile_args=["-O3", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden"],
+            # No -ffast-math and no -march: each function names what it needs of a processor.
+            extra_compile_args=[
+                "-O3",
+                "-g0",
+                "-std=c11",
+                "-ffp-contract=off",
+                "-fvisibility=hidden",
+                "-pthread",
+            ],
             extra_link_args=["-pthread"],
+            libraries=["m"],
             optional=True,
         )
     ],

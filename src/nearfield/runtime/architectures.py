@@ -199,7 +199,8 @@ class Encoder:
         if self.padding_id is None:
             return np.arange(len(ids), dtype=np.int32)
         real = ids != self.padding_id
-        return (np.cumsum(real) * real + self.padding_id).astype(np.int32)
+        rows: NDArray[np.int32] = (np.cumsum(real) * real + self.padding_id).astype(np.int32)
+        return rows
 
     def bias_by_distance(self, reach: int) -> Floats | None:
         """Give MPNet's attention bias for every distance of key from query.
@@ -249,7 +250,8 @@ def relative_bucket(distance: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     ratio = np.log(np.maximum(size, 1).astype(np.float32) / np.float32(exact))
     steps = ratio / np.float32(np.log(RELATIVE_DISTANCE / exact)) * np.float32(half - exact)
     far = np.minimum(exact + steps.astype(np.int64), half - 1)
-    return np.where(distance > 0, half, 0) + np.where(size < exact, size, far)
+    bucket: NDArray[np.int64] = np.where(size < exact, size, far) + half * (distance > 0)
+    return bucket
 
 
 def unsupported(config: Mapping[str, Any]) -> str | None:

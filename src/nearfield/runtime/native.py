@@ -270,8 +270,8 @@ class _Texts:
         if len(bad):
             number = int(np.searchsorted(np.cumsum(self.lengths), bad[0], side="right"))
             message = (
-                f"Text {number} holds token {what} {flat[bad[0]]}, the model knows 0 to {end - 1:,}. "
-                "Tokenizer and weights are of different models."
+                f"Text {number} holds token {what} {flat[bad[0]]}, the model knows 0 to "
+                f"{end - 1:,}. Tokenizer and weights are of different models."
             )
             raise ConfigError(message)
         return flat.astype(np.int32)

@@ -117,19 +117,22 @@ def pool(states: Vectors, pooling: Pooling, *, skip: int = 0) -> Vector:
         ``(hidden,)`` float32; zeros when no token is left.
     """
     kept = states if pooling is Pooling.CLS else states[skip:]
+    vector: Vector
     if not len(kept):
-        return np.zeros(states.shape[1], np.float32)
-    if pooling is Pooling.CLS:
-        return kept[0]
-    if pooling is Pooling.LAST_TOKEN:
-        return kept[-1]
-    if pooling is Pooling.MAX:
-        return kept.max(axis=0)
-    if pooling is Pooling.WEIGHTED_MEAN:
+        vector = np.zeros(states.shape[1], np.float32)
+    elif pooling is Pooling.CLS:
+        vector = kept[0]
+    elif pooling is Pooling.LAST_TOKEN:
+        vector = kept[-1]
+    elif pooling is Pooling.MAX:
+        vector = kept.max(axis=0)
+    elif pooling is Pooling.WEIGHTED_MEAN:
         weights = np.arange(skip + 1, len(states) + 1, dtype=np.float32)
-        return (weights @ kept / weights.sum()).astype(np.float32)
-    divisor = len(kept) if pooling is Pooling.MEAN else np.sqrt(len(kept))
-    return (kept.sum(axis=0) / divisor).astype(np.float32)
+        vector = weights @ kept / weights.sum()
+    else:
+        divisor = len(kept) if pooling is Pooling.MEAN else np.sqrt(len(kept))
+        vector = (kept.sum(axis=0) / divisor).astype(np.float32)
+    return vector
 
 
 def apply_head(states: Vectors, head: Head, *, prompt_tokens: int = 0) -> Vector:
@@ -164,12 +167,13 @@ def activate(values: Vector, activation: Activation) -> Vector:
         values: Any shape, float32.
         activation: Which one.
     """
+    result = values
     if activation is Activation.TANH:
-        return np.tanh(values)
-    if activation is Activation.RELU:
-        return np.maximum(values, 0)
-    if activation is Activation.SIGMOID:
-        return (1 / (1 + np.exp(-values))).astype(np.float32)
-    if activation is Activation.GELU:
-        return gelu(values)
-    return values
+        result = np.tanh(values)
+    elif activation is Activation.RELU:
+        result = np.maximum(values, 0)
+    elif activation is Activation.SIGMOID:
+        result = (1 / (1 + np.exp(-values))).astype(np.float32)
+    elif activation is Activation.GELU:
+        result = gelu(values)
+    return result

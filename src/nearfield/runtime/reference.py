@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nearfield.core.vectors import Vectors
     from nearfield.runtime.architectures import Encoder, Layer, Linear, Norm
 
 Array = NDArray[Any]
@@ -22,9 +21,9 @@ Array = NDArray[Any]
 
 def token_states(
     encoder: Encoder,
-    token_ids: Sequence[int],
+    token_ids: Sequence[int] | Array,
     *,
-    token_types: Sequence[int] | None = None,
+    token_types: Sequence[int] | Array | None = None,
     dtype: type[np.floating[Any]] = np.float32,
 ) -> Array:
     """Run the encoder over one text.
@@ -66,7 +65,7 @@ def attention(x: Array, layer: Layer, heads: int, bias: Array | None) -> Array:
     if bias is not None:
         scores = scores + bias
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    mixed = weights / weights.sum(axis=-1, keepdims=True) @ value
+    mixed: Array = weights / weights.sum(axis=-1, keepdims=True) @ value
     return linear(mixed.transpose(1, 0, 2).reshape(x.shape), layer.attention_output)
 
 
@@ -76,19 +75,22 @@ def attention_bias(encoder: Encoder, length: int) -> Array | None:
     if by_distance is None:
         return None
     position = np.arange(length)
-    return by_distance[:, position[None, :] - position[:, None] + length - 1]
+    bias: Array = by_distance[:, position[None, :] - position[:, None] + length - 1]
+    return bias
 
 
 def linear(x: Array, part: Linear) -> Array:
     """``x Wᵀ + b``."""
-    return x @ part.weight.widen().T.astype(x.dtype) + part.bias
+    y: Array = x @ part.weight.widen().T.astype(x.dtype) + part.bias
+    return y
 
 
 def layer_norm(x: Array, norm: Norm, epsilon: float) -> Array:
     """Each row to mean 0 and variance 1, then scaled and shifted."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.mean(centred * centred, axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + epsilon) * norm.weight + norm.bias
+    y: Array = centred / np.sqrt(variance + epsilon) * norm.weight + norm.bias
+    return y
 
 
 def gelu(x: Array) -> Array:
@@ -101,30 +103,21 @@ def gelu(x: Array) -> Array:
     t = 1 / (1 + 0.3275911 * z)
     series = (((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t
     erf = 1 - (series + 0.254829592) * t * np.exp(-z * z)
-    return (0.5 * x * (1 + np.copysign(erf, x))).astype(x.dtype)
+    y: Array = (0.5 * x * (1 + np.copysign(erf, x))).astype(x.dtype)
+    return y
 
 
 def gelu_tanh(x: Array) -> Array:
     """GELU by the hyperbolic tangent (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
-    return (0.5 * x * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))).astype(x.dtype)
+    u = 0.7978845608028654 * (x + 0.044715 * x**3)
+    y: Array = (0.5 * x * (1 + np.tanh(u))).astype(x.dtype)
+    return y
 
 
 def relu(x: Array) -> Array:
     """The positive part."""
-    return np.maximum(x, 0)
+    y: Array = np.maximum(x, 0)
+    return y
 
 
 ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "relu": relu}
-
-
-class ReferenceRunner:
-    """The numpy encoder behind the engine's door: texts in, token states out."""
-
-    name = "numpy reference"
-
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-
-    def states(self, token_ids: Sequence[Sequence[int]]) -> list[Vectors]:
-        """Give each text's ``(tokens, hidden)`` float32 states."""
-        return [token_states(self._encoder, ids) for ids in token_ids]
