@@ -12,8 +12,8 @@ SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nea
 CODE    := src tests tools benchmarks examples setup.py
 PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile
 
-# Tests that run on the base install.
-NO_EXTRAS := not (torch or onnx or openvino or export or openai or langchain or llama_index)
+# What the base install does without.
+EXTRAS := torch,onnx,openvino,export,openai,langchain,llama-index
 
 # What a complete run must not leave out; .ci/run sets it.
 COMPLETE ?=
@@ -28,35 +28,36 @@ help: ## Show what can be made
 demo: $(BASE)/installed ## Install, index real text on the bundled model, ask two questions
 	@$(BASE)/bin/python tools/demo.py
 
-test: $(FULL)/markers $(BASE)/tests-installed ## Install, then run every test (under 20 minutes)
-	$(FULL)/bin/python $(PYTEST) $(COMPLETE) -m "$$(cat $(FULL)/markers)"
-	$(BASE)/bin/python $(PYTEST) -m "$(NO_EXTRAS) and not slow" -o cache_dir=.pytest_cache/base \
+test: $(FULL)/absent $(BASE)/tests-installed ## Install, then run every test (under 20 minutes)
+	$(FULL)/bin/python $(PYTEST) $(COMPLETE) --without "$$(cat $(FULL)/absent)"
+	$(BASE)/bin/python $(PYTEST) --without $(EXTRAS) -m "not slow" -o cache_dir=.pytest_cache/base \
 		tests/contract tests/e2e tests/fault tests/unit
 
 check: lint types layers ## Lint, types, layers, unit and contract tests (under 5 minutes)
-	$(FULL)/bin/python $(PYTEST) -m "not slow" tests/arch tests/contract tests/typing tests/unit
+	$(FULL)/bin/python $(PYTEST) --without "$$(cat $(FULL)/absent)" -m "not slow" \
+		tests/arch tests/contract tests/typing tests/unit
 
-lint: $(FULL)/markers
+lint: $(FULL)/absent
 	$(FULL)/bin/ruff check $(CODE)
 	$(FULL)/bin/ruff format --check $(CODE)
 
-types: $(FULL)/markers
+types: $(FULL)/absent
 	$(FULL)/bin/mypy
 
-layers: $(FULL)/markers
+layers: $(FULL)/absent
 	$(FULL)/bin/lint-imports --no-cache --no-logo
 
-fmt: $(FULL)/markers ## Format the code and fix what can be fixed
+fmt: $(FULL)/absent ## Format the code and fix what can be fixed
 	$(FULL)/bin/ruff format $(CODE)
 	$(FULL)/bin/ruff check --fix $(CODE)
 
-soak: $(FULL)/markers ## The long counts of docs/acceptance.md (an hour or more)
-	$(FULL)/bin/python -m pytest --soak
+soak: $(FULL)/absent ## The long counts of docs/acceptance.md (an hour or more)
+	$(FULL)/bin/python -m pytest --soak --without "$$(cat $(FULL)/absent)"
 
-bench: $(FULL)/markers ## Measure speed on this machine
-	$(FULL)/bin/python benchmarks/run.py
+bench: $(FULL)/absent ## Measure start-up on this machine; benchmarks/README.md has the rest
+	$(FULL)/bin/python -m benchmarks.startup
 
-docs: $(FULL)/markers ## Write docs/reference from the docstrings
+docs: $(FULL)/absent ## Write docs/reference from the docstrings
 	$(FULL)/bin/python tools/reference_docs.py
 
 clean: ## Remove what was built, the environments too
@@ -64,9 +65,9 @@ clean: ## Remove what was built, the environments too
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The full environment: exact versions, every extra, the library in place.
-$(FULL)/markers: pyproject.toml setup.py constraints.txt tools/install_plan.py $(ENGINE) | $(FULL)/bin/pip
+$(FULL)/absent: pyproject.toml setup.py constraints.txt tools/install_plan.py $(ENGINE) | $(FULL)/bin/pip
 	@echo "Installing the full test environment into $(FULL) ..."
-	@$(FULL)/bin/python tools/install_plan.py --markers $@
+	@$(FULL)/bin/python tools/install_plan.py --absent $@
 
 # The base environment: newest allowed versions, no extras, the built wheel.
 $(BASE)/installed: pyproject.toml setup.py $(SOURCES) | $(BASE)/bin/pip

@@ -4,13 +4,17 @@ Options:
 
 ``--soak``
     Run the tests marked ``soak``, and only those; they are left out otherwise.
+``--without torch,openai``
+    Leave out the tests marked with one of these extras. A file whose
+    ``pytestmark`` names one is not even imported, for it may import the library.
 ``--nothing-left-out``
-    Fail when any other test was deselected, skipped or expected to fail.
+    Fail when any other test was left out, skipped or expected to fail.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -29,23 +33,47 @@ for _name in ("HF_ENDPOINT", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
 def pytest_addoption(parser):
     group = parser.getgroup("nearfield")
     group.addoption("--soak", action="store_true", help="run the soak tests, and only those")
+    group.addoption("--without", default="", help="extras to do without, with commas")
     group.addoption("--nothing-left-out", action="store_true", help="fail if a test did not run")
 
 
 def pytest_configure(config):
-    selects = [config.option.markexpr, config.option.keyword, config.option.deselect]
-    if config.option.nothing_left_out and any(selects):
+    option = config.option
+    selects = [option.markexpr, option.keyword, option.deselect, option.without]
+    if option.nothing_left_out and any(selects):
         message = (
-            "--nothing-left-out, but tests would be deselected: "
-            f"-m {config.option.markexpr!r} -k {config.option.keyword!r}"
+            "--nothing-left-out, but tests would be left out: "
+            f"-m {option.markexpr!r} -k {option.keyword!r} --without {option.without!r}"
         )
         raise pytest.UsageError(message)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Pass over a file that says at its top that it needs an absent extra."""
+    if collection_path.suffix == ".py" and _absent(config):
+        for line in FILE_MARKS.findall(collection_path.read_text(encoding="utf-8")):
+            if _absent(config).intersection(MARK.findall(line)):
+                return True
+    return None
+
+
+FILE_MARKS = re.compile(r"^pytestmark = .*(?:\n[ \])].*)*", re.MULTILINE)
+MARK = re.compile(r"mark\.(\w+)")
+
+
+def _absent(config):
+    return {name for name in config.option.without.replace("-", "_").split(",") if name}
+
+
 def pytest_collection_modifyitems(config, items):
-    wanted = [item for item in items if bool(item.get_closest_marker("soak")) == config.option.soak]
-    if len(wanted) != len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    absent = _absent(config)
+    wanted, others = [], []
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        fits = ("soak" in marks) == config.option.soak and not absent & marks
+        (wanted if fits else others).append(item)
+    if others:
+        config.hook.pytest_deselected(items=others)
         items[:] = wanted
 
 

@@ -5,10 +5,10 @@ installed, and the tests that need torch are left out. pip itself is asked
 first, so the answer is right for any index and any wheel already at hand.
 
     python -m venv .venv
-    .venv/bin/python tools/install_plan.py --markers .venv/markers
+    .venv/bin/python tools/install_plan.py --absent .venv/absent
 
-The file given to ``--markers`` then holds the pytest expression of what can be
-tested: empty when everything was installed.
+The file given to ``--absent`` then holds the extras that were left out, with
+commas: nothing when everything was installed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 FULL = "dev,all"
 WITHOUT_TORCH = "dev,onnx,openvino,openai,langchain,llama-index"
-MARKERS_WITHOUT_TORCH = "not torch and not export"
+ABSENT_WITHOUT_TORCH = "torch,export"
 
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
 
 
 def main() -> int:
-    """Plan, install, and write down what can be tested.
+    """Plan, install, and write down what was left out.
 
     Returns:
         The exit code.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Formatter)
-    parser.add_argument("--markers", type=Path, required=True, help="file to write")
-    markers_file = parser.parse_args().markers
+    parser.add_argument("--absent", type=Path, required=True, help="file to write")
+    absent_file = parser.parse_args().absent
     heavy = cuda_packages(planned(FULL))
     if heavy:
         torch = next(line for line in CONSTRAINTS.read_text().splitlines() if "torch==" in line)
@@ -48,7 +48,7 @@ def main() -> int:
             "--index-url https://download.pytorch.org/whl/cpu, then make test again."
         )
     pip("install", "-e", f"{ROOT}[{WITHOUT_TORCH if heavy else FULL}]")
-    markers_file.write_text(MARKERS_WITHOUT_TORCH if heavy else "")
+    absent_file.write_text(ABSENT_WITHOUT_TORCH if heavy else "")
     return 0
 
 

@@ -36,18 +36,18 @@ def pip(plan, monkeypatch):
     return calls
 
 
-def run_main(plan, monkeypatch, markers):
-    monkeypatch.setattr(sys, "argv", ["install_plan.py", "--markers", str(markers)])
+def run_main(plan, monkeypatch, absent):
+    monkeypatch.setattr(sys, "argv", ["install_plan.py", "--absent", str(absent)])
     return plan.main()
 
 
 def test_without_cuda_in_the_plan_everything_is_installed(plan, pip, monkeypatch, tmp_path, capsys):
     pip["planned"] = ["torch", "numpy", "nearfield"]
 
-    assert run_main(plan, monkeypatch, tmp_path / "markers") == 0
+    assert run_main(plan, monkeypatch, tmp_path / "absent") == 0
 
     assert pip["installed"] == [plan.FULL]
-    assert (tmp_path / "markers").read_text() == ""
+    assert (tmp_path / "absent").read_text() == ""
     assert capsys.readouterr().out == ""
 
 
@@ -57,22 +57,22 @@ def test_with_cuda_in_the_plan_torch_is_left_out_in_one_line(
 ):
     pip["planned"] = ["torch", name]
 
-    assert run_main(plan, monkeypatch, tmp_path / "markers") == 0
+    assert run_main(plan, monkeypatch, tmp_path / "absent") == 0
 
     assert pip["installed"] == [plan.WITHOUT_TORCH]
-    assert (tmp_path / "markers").read_text() == "not torch and not export"
+    assert (tmp_path / "absent").read_text() == "torch,export"
     (line,) = capsys.readouterr().out.splitlines()
     assert "pip install torch==" in line
     assert name.lower().replace("_", "-") in line
 
 
-def test_when_pip_fails_nothing_is_marked_as_installed(plan, pip, monkeypatch, tmp_path):
+def test_when_pip_fails_nothing_counts_as_installed(plan, pip, monkeypatch, tmp_path):
     pip["exit"] = 1
 
     with pytest.raises(SystemExit):
-        run_main(plan, monkeypatch, tmp_path / "markers")
+        run_main(plan, monkeypatch, tmp_path / "absent")
 
-    assert not (tmp_path / "markers").exists()
+    assert not (tmp_path / "absent").exists()
 
 
 def test_what_is_installed_without_torch_is_all_but_what_needs_it(plan):
