@@ -180,15 +180,15 @@ class HuggingFaceEmbedding(LocalEmbedding):
             texts, input_type=input_type, show_progress=show_progress or self.show_progress_bar
         )
 
-    async def aencode(
+    async def aencode_with_report(
         self,
         texts: Sequence[str],
         *,
         input_type: InputType = "document",
         show_progress: bool = False,
-    ) -> Vectors:
-        """Give the vectors of texts without blocking the loop; see :class:`BaseEmbedding`."""
-        return await super().aencode(
+    ) -> tuple[Vectors, EmbeddingReport]:
+        """Give the vectors of texts, and what it took; see :class:`BaseEmbedding`."""
+        return await super().aencode_with_report(
             texts, input_type=input_type, show_progress=show_progress or self.show_progress_bar
         )
 

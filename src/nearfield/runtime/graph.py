@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POOLED = ("sentence_embedding",)
 STATES = ("last_hidden_state", "token_embeddings")
 KNOWN_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-TOKENS_PER_BATCH = 2048
+TOKENS_PER_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nearfield.core.warn import warn
 from nearfield.errors import ModelLoadError
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ def _fits(name: str) -> bool | None:
 
 def _warn_of_other_cpu(path: Path) -> None:
     if _fits(path.name) is False:
-        warnings.warn(
+        warn(
             f"{path.name} was quantised for {_made_for(path.name)}, which this processor lacks; "
-            "it may be slower or less exact than a file made for it.",
-            stacklevel=2,
+            "it may be slower or less exact than a file made for it."
         )
 
 

@@ -25,15 +25,15 @@ OnTruncation = Literal["warn", "error", "ignore"]
 
 
 class Engine(Protocol):
-    """What computes vectors from token numbers.
+    """What computes vectors from token numbers."""
 
-    Attributes:
-        name: What it is, for people to read.
-        dim: Numbers per vector.
-    """
+    @property
+    def name(self) -> str:
+        """What it is, for people to read."""
 
-    name: str
-    dim: int
+    @property
+    def dim(self) -> int:
+        """Numbers per vector."""
 
     def encode(self, token_ids: Sequence[Sequence[int]], *, prompt_tokens: int = 0) -> Vectors:
         """Compute vectors.

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ModelLoadError
@@ -58,14 +57,14 @@ class ModelFolder:
     path: Path
     config: Mapping[str, Any]
     modules: Modules
-    prompts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     similarity: str = "cosine"
     truncate_dim: int | None = None
     max_tokens: int | None = None
     position_limit: int | None = None
     lower_case: bool = False
-    tokenizer_config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    tokenizer_config: Mapping[str, Any] = field(default_factory=dict)
     not_understood: str | None = None
     custom_code: str | None = None
 
@@ -216,16 +215,16 @@ def read_folder(path: Path | str) -> ModelFolder:
     prompts = own.get("prompts") or {}
     return ModelFolder(
         path=root,
-        config=MappingProxyType(config),
+        config=config,
         modules=modules,
-        prompts=MappingProxyType({k: v for k, v in prompts.items() if isinstance(v, str)}),
+        prompts={k: v for k, v in prompts.items() if isinstance(v, str)},
         default_prompt_name=own.get("default_prompt_name"),
         similarity=str(own.get("similarity_fn_name") or "cosine").removesuffix("_product"),
         truncate_dim=own.get("truncate_dim"),
         max_tokens=_max_tokens(config, bert, tokenizer),
         position_limit=_position_limit(config),
         lower_case=bool(bert.get("do_lower_case")),
-        tokenizer_config=MappingProxyType(tokenizer),
+        tokenizer_config=tokenizer,
         not_understood=modules.not_understood or _unusual(bert),
         custom_code=modules.custom_code or _custom_code(config, tokenizer),
     )

@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from nearfield.core.vectors import Vectors
     from nearfield.runtime.pooling import Head
 
-TOKENS_PER_BATCH = 4096
 Integers = NDArray[np.int64]
 
 
 def padded_batches(
     token_ids: Sequence[Sequence[int]],
     *,
+    tokens: int,
     texts: int | None = None,
-    tokens: int = TOKENS_PER_BATCH,
 ) -> Iterator[NDArray[np.intp]]:
     """Group texts of like length, longest first, so that little is padded.
 
@@ -31,8 +30,8 @@ def padded_batches(
 
     Args:
         token_ids: For each text its token numbers.
-        texts: The most texts in a batch.
         tokens: The most tokens in a batch, padding included; a single longer text goes alone.
+        texts: The most texts in a batch.
 
     Yields:
         The numbers of the texts of each batch; every text is in one.

@@ -80,7 +80,7 @@ def test_prompts_are_applied_shown_and_can_be_switched_off(folder):
     )
     np.testing.assert_array_equal(off.get_query_embedding("mars"), plain.get_text_embedding("mars"))
     assert "prompts={'query': 'query: '}" in repr(model)
-    assert "prompts" not in repr(off)
+    assert "prompts=" not in repr(off)
     assert model.fingerprint != off.fingerprint == plain.fingerprint
 
 
@@ -88,12 +88,12 @@ def test_cuts_are_counted_and_warned_of_once():
     model = HuggingFaceEmbedding(str(BERT))
 
     with pytest.warns(UserWarning, match="2 of 3 texts were longer than the 32 tokens") as caught:
-        _, report = model.encode_with_report([LONG, "short", LONG + "!"])
+        model.encode([LONG, "short", LONG + "!"])
 
     assert len(caught) == 1
-    assert report.truncated_texts == 2
-    assert report.truncated_tokens > 100
-    assert 0 < report.tokens <= 3 * 32
+    assert model.totals.truncated_texts == 2
+    assert model.totals.truncated_tokens > 100
+    assert 0 < model.totals.tokens <= 3 * 32
 
 
 def test_cuts_can_be_an_error_that_names_the_text():
@@ -148,7 +148,6 @@ def test_truncate_dim_out_of_range_is_refused(size):
 
 
 def test_normalize_off_leaves_it_to_the_model(folder):
-    change(folder / "modules.json") if False else None
     modules = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps(modules[:2]))
 
@@ -156,7 +155,6 @@ def test_normalize_off_leaves_it_to_the_model(folder):
     scaled = HuggingFaceEmbedding(str(folder)).encode(["mars"])
     by_model = HuggingFaceEmbedding(str(BERT), normalize=False).encode(["mars"])
 
-    assert np.linalg.norm(raw) == pytest.approx(np.linalg.norm(raw))
     assert abs(np.linalg.norm(raw) - 1) > 0.1
     np.testing.assert_allclose(scaled, raw / np.linalg.norm(raw), atol=1e-6)
     assert np.linalg.norm(by_model) == pytest.approx(1, abs=1e-5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
@@ -16,9 +15,7 @@ RETRIEVAL = "Represent this sentence for searching relevant passages: "
 
 
 def folder(config=None, **facts):
-    return ModelFolder(
-        path=Path("nowhere"), config=MappingProxyType(config or {}), modules=Modules(), **facts
-    )
+    return ModelFolder(path=Path("nowhere"), config=config or {}, modules=Modules(), **facts)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +24,7 @@ def folder(config=None, **facts):
         ("intfloat/e5-small-v2", "query: ", "passage: "),
         ("intfloat/multilingual-e5-large", "query: ", "passage: "),
         ("BAAI/bge-small-en-v1.5", RETRIEVAL, ""),
-        ("BAAI/bge-large-zh", "为这个句子生成表示以用于检索相关文章：", ""),  # noqa: RUF001
+        ("BAAI/bge-large-zh", "为这个句子生成表示以用于检索相关文章：", ""),
         ("/models/bge-base-en-v1.5/", RETRIEVAL, ""),
         ("C:\\models\\bge-base-en", RETRIEVAL, ""),
         ("mixedbread-ai/mxbai-embed-large-v1", RETRIEVAL, ""),
