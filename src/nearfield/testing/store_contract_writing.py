@@ -1,0 +1,177 @@
+"""The contract of a store: what writing promises."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfield.core.schema import Node
+from nearfield.core.store import Entry
+from nearfield.errors import (
+    ConfigError,
+    DimensionMismatchError,
+    InvalidVectorsError,
+    StoreError,
+)
+from nearfield.testing.store_contract_base import (
+    DIM,
+    HEADER,
+    Clauses,
+    found_in,
+    ids_of,
+    make_entry,
+    near,
+    raises,
+    single,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class WritingClauses(Clauses):
+    """Documents come back as written, are replaced whole, and bad ones change nothing."""
+
+    def test_nodes_come_back_as_they_were_written(self, tmp_path: Path) -> None:
+        """Texts, places, facts and vectors are the same, bit for bit, in the order of writing."""
+        facts = {"n": 1, "é": "ü\x00\ud800", "list": [1, 2.5, None, True], "deep": {"a": {"b": ""}}}
+        matrix = self.vectors(4)
+        entries = [
+            make_entry("b", matrix[:3], metadata=facts),
+            make_entry("a\x00'\";--\ud800", matrix[3:]),
+            Entry("empty", "hash", [], np.zeros((0, DIM), np.float32), {"kept": True}),
+        ]
+        odd = Node(
+            text="\ud83d \x00 'x'", id="odd", document_id="a\x00'\";--\ud800", metadata={"m": 1}
+        )
+        entries[1] = Entry(odd.document_id, "h", [odd], matrix[3:], {})
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            store.add(entries)
+            written = [node for entry in entries for node in entry.nodes]
+            assert [node for node, _ in store.nodes()] == written
+            assert np.array_equal(np.stack([vector for _, vector in store.nodes()]), matrix)
+            assert list(store.documents()) == [
+                ("b", facts),
+                (odd.document_id, {}),
+                ("empty", {"kept": True}),
+            ]
+            assert [node.id for node, _ in store.nodes(["odd", "?", "b/1/0", "odd"])] == [
+                "b/1/0",
+                "odd",
+            ]
+
+    def test_what_is_given_out_is_a_copy(self, tmp_path: Path) -> None:
+        """Changing an answer, or what was written, does not change the store."""
+        matrix, facts = self.vectors(1), {"tags": ["x"]}
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            store.add([make_entry("a", matrix, metadata=facts)])
+            before = matrix.copy()
+            facts["tags"].append("y")
+            matrix[:] = 0
+            for node, vector in store.nodes():
+                node.metadata["tags"].append("z")
+                vector[:] = 0
+            store.query(before, 1)[0].nodes[0].metadata.clear()
+            ((node, vector),) = store.nodes()
+            assert node.metadata == {"tags": ["x"]}
+            assert np.array_equal(vector, before[0])
+
+    def test_content_hashes_tell_what_is_there(self, tmp_path: Path) -> None:
+        """Of all documents, or of those asked for."""
+        with self.filled(tmp_path, 3) as (store, _):
+            assert store.content_hashes() == dict.fromkeys(["d0", "d1", "d2"], "hash-1")
+            assert store.content_hashes(["d2", "?", "d2"]) == {"d2": "hash-1"}
+            assert store.content_hashes([]) == {}
+
+    def test_adding_a_known_id_writes_nothing(self, tmp_path: Path) -> None:
+        """A known document, a known node, or an id given twice stops the whole call."""
+        new = make_entry("new", self.vectors(2))
+        thief = Entry(
+            "thief", "h", [Node(text="x", id="d0/1/0", document_id="thief")], self.vectors(1)
+        )
+        with self.filled(tmp_path, 2) as (store, _):
+            before = [node for node, _ in store.nodes()]
+            raises(StoreError, lambda: store.add([new, make_entry("d1", self.vectors(1))]))
+            raises(StoreError, lambda: store.add([new, thief]))
+            raises(StoreError, lambda: store.upsert([new, thief]))
+            raises(StoreError, lambda: store.upsert([new, new]))
+            twin = Entry(
+                "twin", "h", [Node(text="x", id="t", document_id="twin")] * 2, self.vectors(2)
+            )
+            raises(StoreError, lambda: store.upsert([new, twin]))
+            foreign = Entry("f", "h", [Node(text="x", document_id="other")], self.vectors(1))
+            raises(StoreError, lambda: store.upsert([new, foreign]))
+            assert [node for node, _ in store.nodes()] == before
+            assert "new" not in store.content_hashes()
+
+    def test_bad_vectors_write_nothing(self, tmp_path: Path) -> None:
+        """Wrong length, NaN, infinity and a wrong count are refused before anything is written."""
+        good = make_entry("good", self.vectors(1))
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            wide = make_entry("wide", np.ones((1, DIM + 1)))
+            raises(DimensionMismatchError, lambda: store.upsert([good, wide]))
+            for bad in (np.nan, np.inf):
+                entry = make_entry("bad", np.full((1, DIM), bad))
+                raises(InvalidVectorsError, lambda entry=entry: store.upsert([good, entry]))
+            short = Entry("short", "h", good.nodes, np.zeros((2, DIM), np.float32))
+            raises((InvalidVectorsError, StoreError), lambda: store.upsert([good, short]))
+            assert store.count() == 0
+
+    def test_metadata_that_is_not_json_is_refused(self, tmp_path: Path) -> None:
+        """A store never changes a fact on the way: what it cannot keep, it refuses by name."""
+        deep: dict[str, Any] = {}
+        for _ in range(1000):
+            deep = {"d": deep}
+        bad_facts: list[dict[Any, Any]] = [
+            {"when": np.datetime64("2024-01-01")}, {"x": float("nan")}, {1: "one"}, {"deep": deep},
+        ]  # fmt: skip
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            for facts in bad_facts:
+                entry = make_entry("bad", self.vectors(1), metadata=facts)
+                assert "'bad'" in raises(ConfigError, lambda entry=entry: store.upsert([entry]))
+            assert store.count() == 0
+
+    def test_an_upsert_replaces_a_document_whole(self, tmp_path: Path) -> None:
+        """No old node stays, no other document changes, the new one is the last written."""
+        with self.filled(tmp_path, 3) as (store, matrix):
+            fresh = self.vectors(2, seed=1)
+            store.upsert([make_entry("d1", fresh, version=2, metadata={"v": 2})])
+            ids = [node.id for node, _ in store.nodes()]
+            assert ids == [*ids_of("d0", 3), *ids_of("d2", 3), "d1/2/0", "d1/2/1"]
+            assert store.content_hashes()["d1"] == "hash-2"
+            assert dict(store.documents())["d1"] == {"v": 2}
+            assert found_in(store.query(matrix[3:4], 9))[0][1] < 1 - 1e-6
+            assert found_in(store.query(fresh[:1], 1)) == [("d1/2/0", near(1.0))]
+
+    def test_an_upsert_may_take_over_the_node_ids_of_what_it_replaces(self, tmp_path: Path) -> None:
+        """Two documents may even swap theirs, within one call."""
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            matrix = self.vectors(2)
+            store.add([single("a", "x", matrix[:1]), single("b", "y", matrix[1:])])
+            store.upsert([single("a", "y", matrix[1:]), single("b", "x", matrix[:1])])
+            assert [(node.id, node.document_id) for node, _ in store.nodes()] == [
+                ("y", "a"),
+                ("x", "b"),
+            ]
+            assert found_in(store.query(matrix[:1], 1)) == [("x", near(1.0))]
+
+    def test_what_is_deleted_is_found_no_more(self, tmp_path: Path) -> None:
+        """Documents or single nodes; the count says how many were there."""
+        with self.filled(tmp_path, 6) as (store, matrix):
+            assert store.delete(["d0", "d3", "d3", "?"]) == 2
+            assert store.delete([]) == 0
+            assert store.delete_nodes(["d1/1/0", "d1/1/1", "d1/1/2", "?", "d2/1/0"]) == 4
+            expected = ["d2/1/1", "d2/1/2", *ids_of("d4", 3), *ids_of("d5", 3)]
+            assert [node.id for node, _ in store.nodes()] == expected
+            assert store.count() == len(expected)
+            assert list(store.content_hashes()) == ["d1", "d2", "d4", "d5"]
+            assert {name for name, _ in found_in(store.query(matrix[:1], 99))} == set(expected)
+            store.add([make_entry("d0", matrix[:3])])
+            assert found_in(store.query(matrix[:1], 1)) == [("d0/1/0", near(1.0))]
