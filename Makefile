@@ -12,9 +12,6 @@ SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nea
 CODE    := src tests tools benchmarks examples setup.py
 PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile
 
-# What the base install does without.
-EXTRAS := torch,onnx,openvino,export,openai,langchain,llama-index
-
 # What a complete run must not leave out; .ci/run sets it.
 COMPLETE ?=
 
@@ -30,7 +27,7 @@ demo: $(BASE)/installed ## Install, index real text on the bundled model, ask tw
 
 test: $(FULL)/absent $(BASE)/tests-installed ## Install, then run every test (under 20 minutes)
 	$(FULL)/bin/python $(PYTEST) $(COMPLETE) --without "$$(cat $(FULL)/absent)"
-	$(BASE)/bin/python $(PYTEST) --without $(EXTRAS) -m "not slow" -o cache_dir=.pytest_cache/base \
+	$(BASE)/bin/python $(PYTEST) --without all -m "not slow" -o cache_dir=.pytest_cache/base \
 		tests/contract tests/e2e tests/fault tests/unit
 
 check: lint types layers ## Lint, types, layers, unit and contract tests (under 5 minutes)
