@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ def command(
     from nearfield.core.readers import PathReader  # noqa: PLC0415
     from nearfield.core.storage import open_store  # noqa: PLC0415
 
+    # What is skipped is told at the end, by name; the log would tell it again.
+    logging.getLogger("nearfield.readers").addHandler(logging.NullHandler())
     reader = PathReader(
         paths,
         # Ids stay the same wherever the command is run, and when all is moved together.
@@ -148,7 +151,10 @@ def _tell(facts: dict[str, Any], index_path: Path, *, as_json: bool) -> None:
         print_json({"index": str(index_path), **facts})
         return
     for left in facts["skipped"]:
-        click.echo(f"Skipped {left['file']}: {left['reason']}", err=True)
+        file, reason = left["file"], left["reason"]
+        click.echo(
+            f"Skipped {reason if reason.startswith(file) else f'{file}: {reason}'}", err=True
+        )
     changes = ", ".join(
         f"{facts[name]} {name}" for name in ("added", "changed", "removed", "unchanged")
     )

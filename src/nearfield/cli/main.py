@@ -1,6 +1,6 @@
 """The entry point: finds the command, and turns every failure into one line and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ class Commands(click.Group):
         command: click.Command = import_module(f"nearfield.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that goes away is no failure of ours, nor of click's."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return _quietly()
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -96,8 +103,6 @@ def run(words: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
-    except BrokenPipeError:
-        return _quietly()
     except Exception as error:  # noqa: BLE001 - the one place where all failures end
         return _failed(error, debug=debug)
     return outcome if isinstance(outcome, int) else 0
