@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nearfield.core.progress import progress
 from nearfield.core.search import Lengths, row_norms
 from nearfield.stores.sqlite import fail_points
 from nearfield.stores.sqlite.blocks import read_vectors
@@ -180,10 +181,14 @@ def _write(
     count = sum(block.alive for block in blocks)
     layout = _Layout.of(len(blocks), count, dim)
     norms = np.zeros(count, np.float32)
-    with path.open("wb") as file:
+    with (
+        path.open("wb") as file,
+        progress(len(blocks), "Laying out vectors for search") as job,
+    ):
         file.seek(layout.vectors)
         at = 0
         for block in blocks:
+            job.advance()
             vectors = read_vectors(connection, block, dim)
             norms[at : at + len(vectors)] = row_norms(vectors)
             at += len(vectors)
