@@ -5,8 +5,9 @@ Options:
 ``--soak``
     Run the tests marked ``soak``, and only those; they are left out otherwise.
 ``--without torch,openai``
-    Leave out the tests marked with one of these extras. A file whose
-    ``pytestmark`` names one is not even imported, for it may import the library.
+    Leave out the tests marked with one of these extras; ``all`` stands for every
+    extra. A file whose ``pytestmark`` names one is not even imported, for it may
+    import the library.
 ``--nothing-left-out``
     Fail when any other test was left out, skipped or expected to fail.
 """
@@ -62,7 +63,12 @@ MARK = re.compile(r"mark\.(\w+)")
 
 
 def _absent(config):
-    return {name for name in config.option.without.replace("-", "_").split(",") if name}
+    """Give the markers of the extras to do without."""
+    named = {name for name in config.option.without.replace("-", "_").split(",") if name}
+    if "all" not in named:
+        return named
+    described = (line.partition(":") for line in config.getini("markers"))
+    return {name for name, _, text in described if "(extra:" in text}
 
 
 def pytest_collection_modifyitems(config, items):

@@ -18,14 +18,14 @@ import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 
 FULL = "dev,all"
-WITHOUT_TORCH = "dev,onnx,openvino,openai,langchain,llama-index"
-ABSENT_WITHOUT_TORCH = "torch,export"
+NEED_TORCH = ("torch", "export")
 
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton")
 
@@ -47,9 +47,17 @@ def main() -> int:
             f"torch: {sys.executable} -m pip install {torch} "
             "--index-url https://download.pytorch.org/whl/cpu, then make test again."
         )
-    pip("install", "-e", f"{ROOT}[{WITHOUT_TORCH if heavy else FULL}]")
-    absent_file.write_text(ABSENT_WITHOUT_TORCH if heavy else "")
+    pip("install", "-e", f"{ROOT}[{without_torch() if heavy else FULL}]")
+    absent_file.write_text(",".join(NEED_TORCH) if heavy else "")
     return 0
+
+
+def without_torch() -> str:
+    """Give the extras of the full environment that do not need torch, with commas."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (everything,) = project["optional-dependencies"]["all"]
+    names = everything.partition("[")[2].rstrip("]").split(",")
+    return ",".join(["dev", *(name for name in names if name not in NEED_TORCH)])
 
 
 def planned(extras: str) -> list[str]:

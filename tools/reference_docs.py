@@ -48,7 +48,11 @@ MODULES = (
     "stores.*",
     "llms.*",
     "adapters.*",
-    "testing.*",
+    "testing.contracts",
+    "testing.fake",
+    "testing.faults",
+    "testing.openai_server",
+    "testing.store_contract",
     "errors",
 )
 
