@@ -68,7 +68,7 @@ def _absent(config):
     if "all" not in named:
         return named
     described = (line.partition(":") for line in config.getini("markers"))
-    return {name for name, _, text in described if "(extra:" in text}
+    return {name for name, _, text in described if "(extra" in text}
 
 
 def pytest_collection_modifyitems(config, items):

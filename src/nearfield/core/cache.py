@@ -168,7 +168,7 @@ class EmbeddingCache:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Open anew in the other process."""
-        self.__init__(state["path"], max_bytes=state["max_bytes"])  # type: ignore[misc, arg-type]
+        self.__init__(state["path"], max_bytes=state["max_bytes"])  # type: ignore[misc]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -163,7 +163,8 @@ def minus_distance(queries: Vectors, matrix: Vectors) -> NDArray[np.float32]:
     """
     a, b = queries.astype(np.float64), matrix.astype(np.float64)
     squares = np.einsum("ij,ij->i", a, a)[:, None] - 2 * (a @ b.T) + np.einsum("ij,ij->i", b, b)
-    return -np.sqrt(np.maximum(squares, 0)).astype(np.float32)
+    scores: NDArray[np.float32] = -np.sqrt(np.maximum(squares, 0)).astype(np.float32)
+    return scores
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
@@ -181,12 +182,11 @@ def top_k(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
     """
     check_top_k(k)
     if scores.ndim == 1:
-        return top_k(scores[None], k)[0]
-    return (
-        np.stack([_top_k_of_row(row, k) for row in scores])
-        if len(scores)
-        else np.zeros((0, min(k, scores.shape[1])), np.intp)
-    )
+        best: NDArray[np.intp] = top_k(scores[None], k)[0]
+        return best
+    if not len(scores):
+        return np.zeros((0, min(k, scores.shape[1])), np.intp)
+    return np.stack([_top_k_of_row(row, k) for row in scores])
 
 
 def check_top_k(k: int) -> None:

@@ -1,5 +1,4 @@
 """Sentences: where they begin and end."""
-# ruff: noqa: RUF001 - the marks of many scripts
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """The estimate of tokens: sound offsets, and never too low."""
-# ruff: noqa: RUF001 - the letters of many languages
 
 from __future__ import annotations
 

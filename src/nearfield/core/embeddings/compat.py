@@ -13,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import MutableMapping
 
 SYNC_HOOKS = ("_get_query_embedding", "_get_text_embedding", "_get_text_embeddings")
 """The sync hooks a class may define in LlamaIndex's style."""
@@ -75,7 +75,7 @@ class EmbeddingMeta(_Meta):
     @classmethod
     def __prepare__(
         cls, name: str, bases: tuple[type, ...], /, **kwargs: Any
-    ) -> Mapping[str, object]:
+    ) -> MutableMapping[str, object]:
         """Give the mapping in which the class body is run."""
         super().__prepare__(name, bases, **kwargs)
         return HookNamespace(name)
