@@ -15,6 +15,7 @@ import pytest
 from nearfield.core.store import Header
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import SQLiteStore, connection
+from nearfield.stores.sqlite import store as store_module
 from nearfield.testing.store_contract import make_entry
 
 HEADER = Header("f", 4)
@@ -71,6 +72,20 @@ def test_a_file_that_cannot_be_written_can_be_searched(open_place, folder_mode):
     assert done.stderr == ""
     assert done.stdout.splitlines()[:3] == ["6", "6", "0"]
     assert "read-only" in done.stdout.splitlines()[3]
+
+
+def test_a_file_replaced_in_a_read_only_place_is_seen(tmp_path, monkeypatch):
+    """There SQLite is told that the file never changes; the store looks whether it did."""
+    path, other = tmp_path / "my.index", tmp_path / "other.index"
+    build(path, 3)
+    build(other, 5)
+    monkeypatch.setattr(store_module, "prepare", lambda *_, **__: "immutable")
+    with closing(SQLiteStore(path)) as store:
+        assert len(store.query(QUERY, 99)[0].nodes) == 6
+        other.replace(path)
+        assert len(store.query(QUERY, 99)[0].nodes) == 10
+        with pytest.raises(StoreError, match="read-only"):
+            store.delete(["d0"])
 
 
 def test_an_index_opened_to_be_read_is_not_written(tmp_path):

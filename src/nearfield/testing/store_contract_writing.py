@@ -75,7 +75,9 @@ class WritingClauses(Clauses):
             for node, vector in store.nodes():
                 node.metadata["tags"].append("z")
                 vector[:] = 0
-            store.query(before, 1)[0].nodes[0].metadata.clear()
+            one, other = store.query(np.concatenate([before, before]), 1)
+            one.nodes[0].metadata["tags"].append("w")
+            assert other.nodes[0].metadata == {"tags": ["x"]}
             ((node, vector),) = store.nodes()
             assert node.metadata == {"tags": ["x"]}
             assert np.array_equal(vector, before[0])

@@ -81,5 +81,5 @@ def test_one_text_is_not_a_list_of_texts():
 
 
 def test_a_query_of_another_length_says_both():
-    with pytest.raises(DimensionMismatchError, match="3 numbers.*of 2"):
+    with pytest.raises(DimensionMismatchError, match=r"3 numbers.*of 2"):
         ask([[1, 2, 3]])

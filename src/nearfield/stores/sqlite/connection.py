@@ -47,6 +47,7 @@ class Connections:
         self._owner = os.getpid()
         self._abandoned: list[sqlite3.Connection] = []
         self._closed = False
+        self._seen = _file_facts(path)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -112,6 +113,12 @@ class Connections:
     def _take(self) -> sqlite3.Connection:
         with self._lock:
             self._check_usable()
+            if self.mode == "immutable" and self._seen != _file_facts(self.path):
+                # SQLite was told that nobody changes the file; somebody did.
+                self._seen = _file_facts(self.path)
+                stale, self._idle = self._idle, []
+                for connection in stale:
+                    connection.close()
             if self._idle:
                 return self._idle.pop()
         return connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
@@ -188,6 +195,11 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explained(error, path) from error
+
+
+def _file_facts(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _explained(error: sqlite3.Error, path: Path) -> StoreError:

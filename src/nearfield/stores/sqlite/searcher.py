@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nearfield.core.schema import NodeWithScore
@@ -133,7 +135,7 @@ class Searcher:
             for row, score in hits:
                 node = nodes[row]
                 if row in given:  # each answer gets facts of its own to change
-                    node = read_nodes(connection, [row])[row]
+                    node = replace(node, metadata=deepcopy(node.metadata))
                 given.add(row)
                 scored.append(NodeWithScore(node, score))
             answers.append(Found(scored, engine))

@@ -21,6 +21,7 @@ import time
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -232,12 +233,7 @@ def _rows(blocks: Sequence[Block]) -> Rows:
 
 def _forget_old(index: Path) -> None:
     """Remove what writers that were killed have left behind."""
-    for path in index.parent.glob(f"{glob_escaped(index.name)}-snapshot.*.tmp"):
+    for path in index.parent.glob(f"{escape(index.name)}-snapshot.*.tmp"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > FORGOTTEN_AFTER_S:
                 path.unlink()
-
-
-def glob_escaped(name: str) -> str:
-    """Give a name as a pattern that only it matches."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
