@@ -117,7 +117,8 @@ def _entry_points(kind: str) -> dict[str, Registered]:
     # Imported here: reading the metadata of all installed packages costs 20 ms.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
+    argument = {"embeddings": "model_name", "stores": "path"}[kind]
     return {
-        point.name: Registered(point.value, "installed plug-in", "model_name", "no")
+        point.name: Registered(point.value, "installed plug-in", argument, "no")
         for point in entry_points(group=f"nearfield.{kind}")
     }

@@ -41,3 +41,12 @@ def test_a_built_in_name_wins_over_an_entry_point(monkeypatch):
 def test_an_entry_point_that_leads_nowhere_is_named(target):
     with pytest.raises(ConfigError, match=target):
         registry.Registered(target, "broken").load()
+
+
+@pytest.mark.parametrize(("kind", "argument"), [("embeddings", "model_name"), ("stores", "path")])
+def test_what_follows_a_foreign_name_goes_to_the_keyword_of_its_kind(monkeypatch, kind, argument):
+    """``"mine:NAME"`` names a model, ``"mine://PATH"`` a place."""
+    point = importlib.metadata.EntryPoint("mine", "package:Class", f"nearfield.{kind}")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point])
+
+    assert registry.find(kind, "mine").argument == argument
