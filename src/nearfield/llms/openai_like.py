@@ -10,6 +10,7 @@ from nearfield.core.retry import RetryPolicy
 from nearfield.remote.connection import Connection
 from nearfield.remote.openai import Service
 from nearfield.remote.secret import Secret
+from nearfield.remote.tracing import traced
 from nearfield.wire.chat import chat_request, read_chat_event, read_chat_reply
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ class OpenAILikeLLM:
         Raises:
             ProviderError: The service refused, failed, or could not be reached.
         """
-        with reporting(self.totals):
-            return self._read(self._service.post("chat", self._body(prompt)))
+        with reporting(self.totals), traced("chat", self.model, self.connection) as bill:
+            return self._read(self._service.post("chat", self._body(prompt)), bill)
 
     async def acomplete(self, prompt: str) -> str:
         """Answer a prompt as :meth:`complete` does, not blocking the event loop."""
-        with reporting(self.totals):
-            return self._read(await self._service.apost("chat", self._body(prompt)))
+        with reporting(self.totals), traced("chat", self.model, self.connection) as bill:
+            return self._read(await self._service.apost("chat", self._body(prompt)), bill)
 
     def stream(self, prompt: str) -> Iterator[str]:
         """Answer a prompt piece by piece.
@@ -158,7 +159,8 @@ class OpenAILikeLLM:
             extra=self._fields,
         )
 
-    def _read(self, answer: Answer) -> str:
+    def _read(self, answer: Answer, bill: Callable[[int], None]) -> str:
         reply = read_chat_reply(answer.content)
+        bill(reply.tokens)
         self.totals.add(tokens=reply.tokens)
         return reply.text

@@ -89,6 +89,11 @@ class Connection:
         """The names of the SDK's blocking and asynchronous client class."""
         return "OpenAI", "AsyncOpenAI"
 
+    @property
+    def provider(self) -> str:
+        """The provider's name, as OpenTelemetry lists them."""
+        return "openai"
+
     def advice(self, status: int | None, code: str | None) -> str:
         """Say what to do about a refusal.
 
@@ -152,6 +157,11 @@ class AzureConnection(Connection):
     def client_classes(self) -> tuple[str, str]:
         """The names of the SDK's blocking and asynchronous client class."""
         return "AzureOpenAI", "AsyncAzureOpenAI"
+
+    @property
+    def provider(self) -> str:
+        """The provider's name, as OpenTelemetry lists them."""
+        return "azure.ai.openai"
 
     def advice(self, status: int | None, code: str | None) -> str:
         """Say which of the four names is wrong, as far as Azure's answer tells."""

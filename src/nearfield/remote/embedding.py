@@ -16,6 +16,7 @@ from nearfield.errors import ConfigError, InvalidVectorsError
 from nearfield.remote.default_cache import DefaultCache
 from nearfield.remote.flow import embedding_flow
 from nearfield.remote.openai import Service
+from nearfield.remote.tracing import traced
 from nearfield.wire.openai import (
     MAX_INPUTS,
     MAX_REQUEST_TOKENS,
@@ -25,7 +26,8 @@ from nearfield.wire.openai import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from nearfield.core.cache import EmbeddingCache
     from nearfield.core.embeddings.base import InputType
@@ -184,10 +186,8 @@ class RemoteEmbedding(BaseEmbedding):
         try:
             part = next(flow)
             while True:
-                body, tokens = self._request([texts[n] for n in part], input_type)
                 try:
-                    answer = self._service.post("embeddings", body, tokens=tokens)
-                    vectors = self._read(answer, [texts[n] for n in part], tokens)
+                    vectors = self._fetch([texts[n] for n in part], input_type)
                 except Exception as error:  # noqa: BLE001 - the flow decides what to do about it
                     part = flow.throw(error)
                 else:
@@ -201,10 +201,8 @@ class RemoteEmbedding(BaseEmbedding):
         try:
             part = next(flow)
             while True:
-                body, tokens = self._request([texts[n] for n in part], input_type)
                 try:
-                    answer = await self._service.apost("embeddings", body, tokens=tokens)
-                    vectors = self._read(answer, [texts[n] for n in part], tokens)
+                    vectors = await self._afetch([texts[n] for n in part], input_type)
                 except Exception as error:  # noqa: BLE001 - as above
                     part = flow.throw(error)
                 else:
@@ -212,6 +210,21 @@ class RemoteEmbedding(BaseEmbedding):
         except StopIteration as end:
             result: Vectors = end.value
             return result
+
+    def _fetch(self, texts: list[str], input_type: InputType) -> Vectors:
+        body, tokens = self._request(texts, input_type)
+        with self._traced() as bill:
+            answer = self._service.post("embeddings", body, tokens=tokens)
+            return self._read(answer, texts, tokens, bill)
+
+    async def _afetch(self, texts: list[str], input_type: InputType) -> Vectors:
+        body, tokens = self._request(texts, input_type)
+        with self._traced() as bill:
+            answer = await self._service.apost("embeddings", body, tokens=tokens)
+            return self._read(answer, texts, tokens, bill)
+
+    def _traced(self) -> AbstractContextManager[Callable[[int], None]]:
+        return traced("embeddings", self.model_name, self.connection, dimensions=self.dimensions)
 
     def _flow(self, texts: Sequence[str], input_type: InputType) -> Flow:
         def keep(part: list[int], vectors: Vectors) -> None:
@@ -236,7 +249,9 @@ class RemoteEmbedding(BaseEmbedding):
         )
         return body, float(sum(map(estimate_tokens, sent)))
 
-    def _read(self, answer: Answer, texts: list[str], reserved: float) -> Vectors:
+    def _read(
+        self, answer: Answer, texts: list[str], reserved: float, bill: Callable[[int], None]
+    ) -> Vectors:
         def name(number: int) -> str:
             return f"the text {preview(texts[number])}"
 
@@ -244,6 +259,7 @@ class RemoteEmbedding(BaseEmbedding):
             answer.content, count=len(texts), dim=self.dimensions, name=name
         )
         count(tokens=reply.tokens)
+        bill(reply.tokens)
         if reply.tokens:
             self._service.pace.correct(reserved, reply.tokens, self._service.clock.now())
         known = self._dim
