@@ -40,8 +40,8 @@ PROGRAMS = {
 }
 LOADED = "import sys; import nearfield; print('numpy' in sys.modules)"
 PEAK = (
-    f"{PROGRAMS['first embedding']}; import resource; "
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    f"{PROGRAMS['first embedding']}; status = open('/proc/self/status').read(); "
+    "print(status.partition('VmHWM:')[2].split()[0])"
 )
 
 

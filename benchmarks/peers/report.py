@@ -76,11 +76,13 @@ def _alone(result: dict[str, Any], peers: dict[str, Any]) -> list[str]:
         p50, p99 = (np.percentile(entry["single_s"], [50, 99]) * 1e3).tolist()
         alone = singles / median(entry["one_by_one_s"])
         cold = f"{median(entry['cold_start_s']):.2f}" if "cold_start_s" in entry else "-"
-        cosines = (f"{c['mean']:.6f} ({c['min']:.6f})" for c in entry["cosine"].values())
-        planets = ", ".join(f"{score:.4f}" for score in entry["planets"])
+        # A run that was cut short has no vectors to compare.
+        cosines = (entry.get("cosine", {}).get(name) for name in ("W2", "W3"))
+        near = (f"{c['mean']:.6f} ({c['min']:.6f})" if c else "-" for c in cosines)
+        planets = ", ".join(f"{score:.4f}" for score in entry.get("planets", ())) or "-"
         lines.append(
             f"| {peer} | {p50:.2f} / {p99:.2f} | {alone:.0f} | {cold} "
-            f"| {entry['peak_rss_mb']:.0f} | {' | '.join(cosines)} | {planets} |"
+            f"| {entry['peak_rss_mb']:.0f} | {' | '.join(near)} | {planets} |"
         )
     return lines
 

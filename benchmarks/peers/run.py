@@ -251,10 +251,13 @@ def _facts(
 
 
 def _environment(threads: int, isa: str) -> dict[str, str]:
+    """Give the workers' environment; their number of threads is set by the cores they may use."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     env = dict(os.environ)
     env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1"}
     env |= {"TOKENIZERS_PARALLELISM": "true", "OMP_NUM_THREADS": str(threads)}
     env |= {"OPENBLAS_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    env |= {"NEARFIELD_THREADS": str(threads)}
     if isa == "avx2":
         env |= AVX2_ONLY
     return env
