@@ -70,18 +70,28 @@ extern const struct kernels avx512_kernels;
 
 /* ------------------------------------------------------------- threads */
 
-/* What the threads of one job share: each runs the same function and meets the
- * others at barriers. */
-struct team {
-  int size;
-  atomic_int arrived, phase;
-};
+/* A job is run by a team: the caller's thread leads, threads of the pool help. Each runs
+ * the same task. Nobody waits for a helper that has not come yet: on a busy machine the
+ * leader simply does more of the work. */
+struct team;
 typedef void (*team_task)(void *context, struct team *team, int rank);
+typedef void (*team_step)(void *context, int piece, int rank);
+struct team {
+  int size, leader;
+  team_step step; /* the present step, its pieces still to be claimed, and those done */
+  void *context;
+  atomic_int left, done, closed;
+};
 
-/* Run a task on up to `threads` threads, the caller's among them; gives how many
- * there were. A pool that is busy with another caller's job is not waited for. */
-int run_team(team_task task, void *context, int threads);
-void meet(struct team *team);
+/* Run a task on up to `threads` threads, the caller's among them as rank 0. A pool that is
+ * busy with another caller's job is not waited for: then the caller's thread runs alone. */
+void run_team(team_task task, void *context, int threads);
+/* For the leader: run all pieces of a step, on all who are there, and wait for the last. */
+void spread(struct team *team, team_step step, void *context, int pieces);
+/* For the others: take pieces of steps until the leader dismisses the team. */
+void help(struct team *team, int rank);
+void dismiss(struct team *team);
+/* Where part `rank` of `size` even parts of `count` begins. */
 static inline int share(int count, int rank, int size) {
   return (int)((int64_t)count * rank / size);
 }

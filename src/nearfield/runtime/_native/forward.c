@@ -1,10 +1,10 @@
 /* Texts through the encoder.
  *
  * Texts are laid end to end without padding and cut into items of about ITEM_TOKENS
- * tokens. With at least as many items as threads, each thread takes whole items. With
- * fewer, all threads work on one item at a time, share out the columns of each matrix
- * product, and meet after each step. Neither choice changes a bit of the result: every
- * number is computed from its own row and column alone, in an order fixed by the model.
+ * tokens. Each thread takes whole items; those left over, fewer than threads, are run one
+ * at a time by all threads, which share out the rows, columns or heads of each step.
+ * Neither changes a bit of the result: every number is computed from its own row and
+ * column alone, in an order fixed by the model.
  */
 #include "engine.h"
 
@@ -43,41 +43,58 @@ struct job {
   atomic_int next;
 };
 
-/* Where a thread sits: among how many, as which, and with what scratch. */
-struct seat {
-  struct team *team;
-  int rank;
-  float *scratch;
-};
-static int from(int count, const struct seat *seat) {
-  return share(count, seat->rank, seat->team->size);
-}
-static int to(int count, const struct seat *seat) {
-  return share(count, seat->rank + 1, seat->team->size);
-}
-static int mine(int number, const struct seat *seat) {
-  return number % seat->team->size == seat->rank;
-}
-
 /* ---------------------------------------------------------------- steps */
 
-/* Rows a..b of x as whole numbers. */
-static void quantise_rows(const struct job *job, struct workspace *w, const float *x, int width,
-                          int a, int b) {
-  for (int i = a; i < b; i++)
-    job->kernels->quantise(x + (ptrdiff_t)i * width, width, w->q + (ptrdiff_t)i * width,
-                           w->scale + i);
+/* An item on its way through the encoder. */
+struct run {
+  const struct job *job;
+  const struct model *model;
+  const struct kernels *kernels;
+  const struct item *item;
+  const struct layer *layer;
+  struct workspace *w;
+  struct team *team;
+};
+
+/* A step works on units a .. b - 1 of something: rows, groups of columns, heads, texts. */
+typedef void (*step)(const struct run *run, int a, int b, float *scratch);
+
+struct shared_step {
+  const struct run *run;
+  step step;
+  int units, pieces;
+};
+
+static void run_piece(void *context, int piece, int rank) {
+  const struct shared_step *s = context;
+  s->step(s->run, share(s->units, piece, s->pieces), share(s->units, piece + 1, s->pieces),
+          s->run->job->scratch[rank]);
 }
 
-/* y = act(q W^T + b) + residual, this rank's groups of columns, in tiles of even height. */
-static void matrix_product(const struct job *job, const struct linear *linear,
-                           const struct workspace *w, int tokens, enum activation activation,
-                           const float *residual, float *y, const struct seat *seat) {
-  const struct kernels *kernels = job->kernels;
+/* Run a step on all its units, in pieces of at least `least` units where a team shares it. */
+static void all(const struct run *run, step step, int units, int least) {
+  int pieces = units / least, most = run->team->size == 1 ? 1 : 4 * run->team->size;
+  if (pieces > most) pieces = most;
+  if (pieces < 1) pieces = 1;
+  struct shared_step shared = {run, step, units, pieces};
+  spread(run->team, run_piece, &shared, pieces);
+}
+
+static void quantise_row(const struct run *run, const float *x, int width, int row) {
+  run->kernels->quantise(x + (ptrdiff_t)row * width, width, run->w->q + (ptrdiff_t)row * width,
+                         run->w->scale + row);
+}
+
+/* y = act(q W^T + b) + residual for groups a..b of columns, in tiles of even height. */
+static void matrix_product(const struct run *run, const struct linear *linear,
+                           enum activation activation, const float *residual, float *y, int a,
+                           int b) {
+  const struct kernels *kernels = run->kernels;
+  const struct workspace *w = run->w;
   int32_t sums[MAX_TILE * GROUP];
-  int columns = kernels->tile_columns, groups = linear->outputs / GROUP;
+  int tokens = run->item->tokens, columns = kernels->tile_columns;
   int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
-  for (int n = from(groups, seat) * GROUP; n < to(groups, seat) * GROUP; n += columns)
+  for (int n = a * GROUP; n < b * GROUP; n += columns)
     for (int t = 0; t < tiles; t++) {
       int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
       ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
@@ -89,7 +106,7 @@ static void matrix_product(const struct job *job, const struct linear *linear,
 }
 
 /* One head of one text: softmax(Q K^T + bias) V; Q came scaled from its matrix. */
-static void attend(const struct job *job, const float *qkv, float *out, int tokens, int head,
+static void attend_head(const struct job *job, const float *qkv, float *out, int tokens, int head,
                    float *scratch) {
   const struct model *model = job->model;
   const struct kernels *kernels = job->kernels;
@@ -112,115 +129,144 @@ static void attend(const struct job *job, const float *qkv, float *out, int toke
   }
 }
 
-static void embed_rows(const struct job *job, struct workspace *w, const struct item *item, int a,
-                       int b) {
-  const struct model *model = job->model;
-  int width = model->width;
+static void embed(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  const struct model *model = run->model;
+  const struct texts *texts = run->job->texts;
+  int width = model->width, used = model->heads * model->head_size;
   for (int i = a; i < b; i++) {
-    int64_t token = item->start + i;
-    float *row = w->x + (ptrdiff_t)i * width;
-    widen_row(&model->words, job->texts->ids[token], row);
+    int64_t token = run->item->start + i;
+    float *row = run->w->x + (ptrdiff_t)i * width;
+    widen_row(&model->words, texts->ids[token], row);
     memset(row + model->hidden, 0, sizeof *row * (size_t)(width - model->hidden));
-    const float *position = model->positions + (ptrdiff_t)job->texts->positions[token] * width;
+    const float *position = model->positions + (ptrdiff_t)texts->positions[token] * width;
     if (model->types) {
-      int type = job->texts->types ? job->texts->types[token] : 0;
-      const float *types = model->types + (ptrdiff_t)type * width;
-      for (int k = 0; k < width; k++) row[k] += types[k];
+      const float *type = model->types + (ptrdiff_t)(texts->types ? texts->types[token] : 0) * width;
+      for (int k = 0; k < width; k++) row[k] += type[k];
     }
     for (int k = 0; k < width; k++) row[k] += position[k];
-    job->kernels->normalise(row, model->hidden, width, model->norm, model->norm + width,
+    run->kernels->normalise(row, model->hidden, width, model->norm, model->norm + width,
                             model->epsilon);
-    int used = model->heads * model->head_size; /* attention writes no further */
-    memset(w->mixed + (ptrdiff_t)i * model->mixed + used, 0,
+    quantise_row(run, run->w->x, width, i);
+    /* Attention writes no further than its heads reach. */
+    memset(run->w->mixed + (ptrdiff_t)i * model->mixed + used, 0,
            sizeof(float) * (size_t)(model->mixed - used));
   }
 }
 
-static void normalise_rows(const struct job *job, struct workspace *w, const float *norm, int a,
-                           int b) {
-  const struct model *model = job->model;
-  for (int i = a; i < b; i++)
-    job->kernels->normalise(w->x + (ptrdiff_t)i * model->width, model->hidden, model->width, norm,
-                            norm + model->width, model->epsilon);
+static void project(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  matrix_product(run, &run->layer->qkv, IDENTITY, NULL, run->w->big, a, b);
 }
 
-static void attend_all(const struct job *job, struct workspace *w, const struct item *item,
-                       const struct seat *seat) {
-  const struct model *model = job->model;
-  const int32_t *lengths = job->texts->lengths + item->first;
-  int heads = model->heads, unit = 0, row = 0;
-  /* The same share of heads of every text: even, and right even for one text. */
-  for (int i = 0; i < item->count; row += lengths[i++], unit += heads)
-    for (int head = 0; head < heads; head++)
-      if (mine(unit + head, seat))
-        attend(job, w->big + (ptrdiff_t)row * 3 * model->mixed,
-               w->mixed + (ptrdiff_t)row * model->mixed, lengths[i], head, seat->scratch);
+static void attend(const struct run *run, int a, int b, float *scratch) {
+  const struct model *model = run->model;
+  const int32_t *lengths = run->job->texts->lengths + run->item->first;
+  ptrdiff_t row = 0;
+  for (int i = 0; i < run->item->count; row += lengths[i++])
+    for (int head = a; head < b; head++)
+      attend_head(run->job, run->w->big + row * 3 * model->mixed,
+                  run->w->mixed + row * model->mixed, lengths[i], head, scratch);
 }
 
-static void finish_texts(const struct job *job, struct workspace *w, const struct item *item,
-                         const struct seat *seat) {
-  const struct model *model = job->model;
+static void quantise_mixed(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  for (int i = a; i < b; i++) quantise_row(run, run->w->mixed, run->model->mixed, i);
+}
+
+static void mix(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  matrix_product(run, &run->layer->mix, IDENTITY, run->w->x, run->w->x, a, b);
+}
+
+static void normalise(const struct run *run, const float *norm, int a, int b) {
+  const struct model *model = run->model;
+  for (int i = a; i < b; i++) {
+    run->kernels->normalise(run->w->x + (ptrdiff_t)i * model->width, model->hidden, model->width,
+                            norm, norm + model->width, model->epsilon);
+    quantise_row(run, run->w->x, model->width, i);
+  }
+}
+
+static void normalise_attention(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  normalise(run, run->layer->norms, a, b);
+}
+
+static void widen_inside(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  matrix_product(run, &run->layer->inner, run->model->activation, NULL, run->w->big, a, b);
+}
+
+static void quantise_inside(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  for (int i = a; i < b; i++) quantise_row(run, run->w->big, run->model->inner, i);
+}
+
+static void narrow_again(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  matrix_product(run, &run->layer->outer, IDENTITY, run->w->x, run->w->x, a, b);
+}
+
+static void normalise_output(const struct run *run, int a, int b, float *scratch) {
+  (void)scratch;
+  normalise(run, run->layer->norms + 2 * (ptrdiff_t)run->model->width, a, b);
+}
+
+static void finish(const struct run *run, int a, int b, float *scratch) {
+  const struct model *model = run->model;
+  const struct job *job = run->job;
   int row = 0;
-  for (int i = 0; i < item->count; i++) {
-    int text = item->first + i, tokens = job->texts->lengths[text];
-    const float *states = w->x + (ptrdiff_t)row * model->width;
-    if (mine(i, seat)) {
-      if (job->head)
-        apply_head(job->head, states, model->width, model->hidden, tokens, job->skip,
-                   seat->scratch, job->out + (ptrdiff_t)text * job->head->dim);
-      else
-        for (int t = 0; t < tokens; t++)
-          memcpy(job->out + (item->start + row + t) * model->hidden,
-                 states + (ptrdiff_t)t * model->width, sizeof(float) * (size_t)model->hidden);
-    }
+  for (int i = 0; i < b; i++) {
+    int text = run->item->first + i, tokens = job->texts->lengths[text];
+    const float *states = run->w->x + (ptrdiff_t)row * model->width;
+    if (i >= a && job->head)
+      apply_head(job->head, states, model->width, model->hidden, tokens, job->skip, scratch,
+                 job->out + (ptrdiff_t)text * job->head->dim);
+    if (i >= a && !job->head)
+      for (int t = 0; t < tokens; t++)
+        memcpy(job->out + (run->item->start + row + t) * model->hidden,
+               states + (ptrdiff_t)t * model->width, sizeof(float) * (size_t)model->hidden);
     row += tokens;
   }
 }
 
+#define LEAST_ROWS 8
+
 static void run_item(const struct job *job, struct workspace *w, const struct item *item,
-                     const struct seat *seat) {
+                     struct team *team) {
   const struct model *model = job->model;
-  int tokens = item->tokens, width = model->width;
-  int a = from(tokens, seat), b = to(tokens, seat);
-  embed_rows(job, w, item, a, b);
-  quantise_rows(job, w, w->x, width, a, b);
-  meet(seat->team);
+  struct run run = {.job = job, .model = model, .kernels = job->kernels, .item = item, .w = w,
+                    .team = team};
+  int rows = item->tokens;
+  all(&run, embed, rows, LEAST_ROWS);
   for (int l = 0; l < model->layer_count; l++) {
-    const struct layer *layer = &model->layers[l];
-    matrix_product(job, &layer->qkv, w, tokens, IDENTITY, NULL, w->big, seat);
-    meet(seat->team);
-    attend_all(job, w, item, seat);
-    meet(seat->team);
-    quantise_rows(job, w, w->mixed, model->mixed, a, b);
-    meet(seat->team);
-    matrix_product(job, &layer->mix, w, tokens, IDENTITY, w->x, w->x, seat);
-    meet(seat->team);
-    normalise_rows(job, w, layer->norms, a, b);
-    quantise_rows(job, w, w->x, width, a, b);
-    meet(seat->team);
-    matrix_product(job, &layer->inner, w, tokens, model->activation, NULL, w->big, seat);
-    meet(seat->team);
-    quantise_rows(job, w, w->big, model->inner, a, b);
-    meet(seat->team);
-    matrix_product(job, &layer->outer, w, tokens, IDENTITY, w->x, w->x, seat);
-    meet(seat->team);
-    normalise_rows(job, w, layer->norms + 2 * (ptrdiff_t)width, a, b);
-    quantise_rows(job, w, w->x, width, a, b);
-    meet(seat->team);
+    run.layer = &model->layers[l];
+    all(&run, project, run.layer->qkv.outputs / GROUP, 1);
+    all(&run, attend, model->heads, 1);
+    all(&run, quantise_mixed, rows, LEAST_ROWS);
+    all(&run, mix, run.layer->mix.outputs / GROUP, 1);
+    all(&run, normalise_attention, rows, LEAST_ROWS);
+    all(&run, widen_inside, run.layer->inner.outputs / GROUP, 1);
+    all(&run, quantise_inside, rows, LEAST_ROWS);
+    all(&run, narrow_again, run.layer->outer.outputs / GROUP, 1);
+    all(&run, normalise_output, rows, LEAST_ROWS);
   }
-  finish_texts(job, w, item, seat);
-  meet(seat->team);
+  all(&run, finish, item->count, 1);
 }
 
 static void work(void *context, struct team *team, int rank) {
   struct job *job = context;
-  struct team of_one = {.size = 1};
-  struct seat own = {&of_one, 0, job->scratch[rank]}, shared = {team, rank, job->scratch[rank]};
+  struct team of_one = {.size = 1, .leader = rank};
   for (int i; (i = atomic_fetch_add(&job->next, 1)) < job->alone;)
-    run_item(job, &job->workspaces[rank], &job->items[i], &own);
-  meet(team);
+    run_item(job, &job->workspaces[rank], &job->items[i], &of_one);
+  if (rank > 0) {
+    help(team, rank);
+    return;
+  }
   for (int i = job->alone; i < job->item_count; i++)
-    run_item(job, &job->workspaces[0], &job->items[i], &shared);
+    run_item(job, &job->workspaces[0], &job->items[i], team);
+  dismiss(team);
 }
 
 /* ------------------------------------------------------------- planning */

@@ -72,7 +72,7 @@ struct packing {
   const struct kernels *kernels;
   float *scratch; /* per thread: two rows */
   int16_t *rows;  /* per thread: PANEL quantised rows */
-  atomic_int not_finite;
+  atomic_int next, not_finite;
 };
 
 /* One output's weights, padded, and its bias; all 0 for an output that is padding. */
@@ -111,7 +111,8 @@ static void pack(void *context, struct team *team, int rank) {
   int inputs = linear->inputs, panels = linear->outputs / PANEL;
   float *file_row = job->scratch + (size_t)rank * 2 * (size_t)inputs, *row = file_row + inputs;
   int16_t *rows = job->rows + (size_t)rank * PANEL * (size_t)inputs;
-  for (int p = share(panels, rank, team->size); p < share(panels, rank + 1, team->size); p++) {
+  (void)team;
+  for (int p; (p = atomic_fetch_add(&job->next, 1)) < panels;) {
     for (int j = 0; j < PANEL; j++) {
       int n = p * PANEL + j;
       padded_row(job, n, file_row, row, linear->bias + n);
