@@ -46,6 +46,11 @@ def assert_right(vectors, texts):
         (refused(404, "no", code="model_not_found"), BadRequestError, "model's name"),
         (refused(404, "no"), BadRequestError, "api_base"),
         (refused(429, "pay", code="insufficient_quota"), QuotaExceededError, "credit"),
+        (
+            faults.Fault(429, b'{"error": {"type": "insufficient_quota", "code": "429"}}'),
+            QuotaExceededError,
+            "credit",
+        ),
         (faults.web_page(), ProviderError, "web page"),
         (faults.Fault(200, b""), ProviderError, "not JSON"),
         (faults.Fault(200, b"[1]"), ProviderError, "not a JSON object"),

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FINAL_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
+FINAL_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "account_deactivated",
+    }
+)
 """Causes that waiting does not heal, whatever the status."""
 
 _TRANSIENT_STATUSES = frozenset({408, 409, 429})

@@ -55,7 +55,7 @@ def translate(error: Exception, connection: Connection, date: float) -> Provider
 def _from_status(error: Any, connection: Connection, date: float) -> ProviderError:
     status: int = error.status_code
     reply = read_error(error.body if error.body is not None else error.response.text)
-    kind = _kind(status, reply.code or reply.type)
+    kind = _kind(status, {reply.code, reply.type})
     asked = retry_after(error.response.headers, date)
     said = connection.key.hide(reply.message.rstrip(". "))[:_LONGEST_MESSAGE]
     parts = [f"{connection.where} answered {status}: {said}.", _reason(kind, asked)]
@@ -70,8 +70,8 @@ def _from_status(error: Any, connection: Connection, date: float) -> ProviderErr
     )
 
 
-def _kind(status: int, code: str | None) -> type[ProviderError]:
-    if code in FINAL_CODES:
+def _kind(status: int, codes: set[str | None]) -> type[ProviderError]:
+    if codes & FINAL_CODES:
         return QuotaExceededError
     if status in {401, 403}:
         return AuthenticationError
