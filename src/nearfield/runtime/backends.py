@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from nearfield.runtime.options import Options
 
 
-def load_model(name: str, folder: ModelFolder, backend: Backend, options: Options) -> LocalModel:
+def load_model(
+    name: str,
+    folder: ModelFolder,
+    backend: Backend,
+    options: Options,
+    *,
+    graph: Path | None = None,
+) -> LocalModel:
     """Load a model on a backend.
 
     Args:
@@ -28,6 +35,7 @@ def load_model(name: str, folder: ModelFolder, backend: Backend, options: Option
         folder: Its folder.
         backend: The backend.
         options: What the user asked.
+        graph: The graph to run, in place of the folder's own, on ONNX and OpenVINO.
 
     Returns:
         The model, ready to run.
@@ -48,8 +56,8 @@ def load_model(name: str, folder: ModelFolder, backend: Backend, options: Option
     if backend == "native":
         engine, weights = native_engine(folder, options), folder.weight_files
     else:
-        graph, weights = _graph(folder, backend, options)
-        engine = _graph_engine(folder, backend, graph, options)
+        found, weights = (graph, files_of(graph)) if graph else _graph(folder, backend, options)
+        engine = _graph_engine(folder, backend, found, options)
     return LocalModel(
         name,
         TextTokenizer.of_folder(folder, max_tokens=options.max_length, threads=options.threads),

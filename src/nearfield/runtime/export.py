@@ -159,8 +159,7 @@ def quantize_onnx(graph: Path, instruction_set: str) -> Path:
             str(draft / name),
             op_types_to_quantize=["MatMul", "Gather"],
             weight_type=getattr(library.QuantType, "QUInt8" if kind == "quint8" else "QInt8"),
-            per_channel=False,
-            reduce_range=False,
+            per_channel=True,  # one scale a matrix costs 3 % of cosine more on MiniLM
         )
         return _deliver(draft / name, graph.parent)
 

@@ -126,7 +126,8 @@ class _Wanted:
         """Say whether a snapshot holds its description and any of the files, or the weights."""
         try:
             folders = _module_folders(snapshot)
-            if checked_file(snapshot, folders[0], "config.json") is None:
+            described = ("config.json", "tokenizer.json")  # a word table may lack the first
+            if not any(checked_file(snapshot, folders[0], name) for name in described):
                 return False
             if not files:
                 return _has_weights(snapshot, folders)

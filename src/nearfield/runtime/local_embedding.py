@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nearfield.core.embeddings.base import InputType
     from nearfield.core.tokens import TokenMeasure
     from nearfield.core.vectors import SimilarityMode
-    from nearfield.runtime.local_model import Backend, LocalModel
+    from nearfield.runtime.local_model import LocalModel
     from nearfield.runtime.prompts import Prompts
 
 # One call of the engine for so many texts: it sorts and packs them better than
@@ -35,8 +35,8 @@ class LocalEmbedding(BaseEmbedding):
         return self._runner
 
     @property
-    def backend(self) -> Backend:
-        """What computes: ``"native"``, ``"torch"``, ``"onnx"`` or ``"openvino"``."""
+    def backend(self) -> str:
+        """What computes: ``"native"``, ``"torch"``, ``"onnx"``, ``"openvino"``, ``"static"``."""
         return self._runner.backend
 
     @property

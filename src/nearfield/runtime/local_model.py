@@ -67,7 +67,7 @@ class LocalModel:
         tokenizer: TextTokenizer,
         engine: Engine,
         *,
-        backend: Backend = "native",
+        backend: Backend | Literal["static"] = "native",
         weights: tuple[Path, ...] = (),
         facts: Mapping[str, Any] | None = None,
         mode: SimilarityMode = SimilarityMode.COSINE,
