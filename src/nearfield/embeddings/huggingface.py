@@ -175,7 +175,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
         input_type: InputType = "document",
         show_progress: bool = False,
     ) -> tuple[Vectors, EmbeddingReport]:
-        """Give the vectors of texts, and what it took; see :class:`BaseEmbedding`."""
+        """Give the vectors of texts, and what it took; see :meth:`BaseEmbedding.encode`."""
         return super().encode_with_report(
             texts, input_type=input_type, show_progress=show_progress or self.show_progress_bar
         )
@@ -187,7 +187,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
         input_type: InputType = "document",
         show_progress: bool = False,
     ) -> tuple[Vectors, EmbeddingReport]:
-        """Give the vectors of texts, and what it took; see :class:`BaseEmbedding`."""
+        """Give the vectors of texts, and what it took, as :meth:`encode_with_report` does."""
         return await super().aencode_with_report(
             texts, input_type=input_type, show_progress=show_progress or self.show_progress_bar
         )
