@@ -1,10 +1,11 @@
 /* The native engine: what its files share.
  *
- *   module.c            Python's door: checks every number before it is used
+ *   module.c, views.h   Python's door: checks every number before it is used
  *   model.c             weights of a model, quantised and laid out for the kernels
  *   forward.c           texts through the encoder
  *   head.c              token states to vectors: pooling, dense heads, normalising
  *   threads.c           the pool of threads
+ *   dispatch.c          which kernels this processor can run
  *   kernels_*.c         the inner loops, one file per instruction set
  *   float_kernels.h     the loops over floats, shared by those files
  */

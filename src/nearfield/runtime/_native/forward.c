@@ -114,7 +114,8 @@ static void attend_head(const struct job *job, const float *qkv, float *out, int
   ptrdiff_t stride = 3 * (ptrdiff_t)mixed, padded = round_up(tokens, PANEL);
   const float *query = qkv + head * size, *key = query + mixed, *value = key + mixed;
   const float *distance = NULL;
-  if (model->distance) distance = model->distance + (ptrdiff_t)head * (2 * model->reach + 1) + model->reach;
+  if (model->distance)
+    distance = model->distance + (ptrdiff_t)head * (2 * model->reach + 1) + model->reach;
   float *keys = scratch, *scores = scratch + job->key_floats, inverse[MAX_TILE];
   kernels->transpose(key, stride, tokens, size, keys, padded);
   int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
@@ -123,7 +124,8 @@ static void attend_head(const struct job *job, const float *qkv, float *out, int
     kernels->multiply(query + m * stride, stride, keys, padded, size, NULL, scores, padded, rows,
                       (int)padded);
     for (int r = 0; r < rows; r++)
-      inverse[r] = kernels->softmax(scores + r * padded, tokens, distance ? distance - (m + r) : NULL);
+      inverse[r] = kernels->softmax(scores + r * padded, tokens,
+                                    distance ? distance - (m + r) : NULL);
     kernels->multiply(scores, padded, value, stride, tokens, inverse,
                       out + (ptrdiff_t)m * mixed + head * size, mixed, rows, size);
   }
@@ -141,7 +143,8 @@ static void embed(const struct run *run, int a, int b, float *scratch) {
     memset(row + model->hidden, 0, sizeof *row * (size_t)(width - model->hidden));
     const float *position = model->positions + (ptrdiff_t)texts->positions[token] * width;
     if (model->types) {
-      const float *type = model->types + (ptrdiff_t)(texts->types ? texts->types[token] : 0) * width;
+      int kind = texts->types ? texts->types[token] : 0;
+      const float *type = model->types + (ptrdiff_t)kind * width;
       for (int k = 0; k < width; k++) row[k] += type[k];
     }
     for (int k = 0; k < width; k++) row[k] += position[k];

@@ -17,7 +17,8 @@ static void pool(enum pooling pooling, const float *states, ptrdiff_t stride, in
   if (pooling == POOL_MAX) {
     memcpy(to, first, sizeof *to * (size_t)hidden);
     for (const float *row = first; row <= last; row += stride)
-      for (int k = 0; k < hidden; k++) to[k] = to[k] >= row[k] ? to[k] : row[k] == row[k] ? row[k] : NAN;
+      for (int k = 0; k < hidden; k++) /* a NaN on either side stays */
+        if (row[k] > to[k] || row[k] != row[k]) to[k] = row[k];
     return;
   }
   float total = 0;

@@ -55,7 +55,8 @@ LEAF float v_largest(vec x) {
 LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to, ptrdiff_t ldt) {
   __m256 a[8], b[8];
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; i++) a[i] = i < rows ? _mm256_loadu_ps(from + i * ldf) : _mm256_setzero_ps();
+  for (int i = 0; i < 8; i++)
+    a[i] = i < rows ? _mm256_loadu_ps(from + i * ldf) : _mm256_setzero_ps();
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
     b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);

@@ -25,7 +25,9 @@ LEAF vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 LEAF vec v_neg_fma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 LEAF vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 LEAF vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
-LEAF vec v_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+LEAF vec v_round(vec x) {
+  return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 LEAF vec v_scale_by_power(vec p, vec n) { return _mm512_scalef_ps(p, n); }
 LEAF vec v_from_int(const int32_t *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
 LEAF void v_to_int16(int16_t *p, vec x) {
@@ -38,7 +40,8 @@ LEAF float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
 LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to, ptrdiff_t ldt) {
   __m512 a[16], b[16];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; i++) a[i] = i < rows ? _mm512_loadu_ps(from + i * ldf) : _mm512_setzero_ps();
+  for (int i = 0; i < 16; i++)
+    a[i] = i < rows ? _mm512_loadu_ps(from + i * ldf) : _mm512_setzero_ps();
 #pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
     b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
