@@ -107,6 +107,16 @@ def test_a_sound_index_has_no_problems(whole):
         assert store.repair().problems == []
 
 
+def test_an_emptied_index_has_no_problems(tmp_path):
+    with closing(SQLiteStore(tmp_path / "my.index")) as store:
+        store.initialize(HEADER)
+        store.add([make_entry("d", np.ones((2, DIM)))])
+        store.delete_nodes(["d/1/0", "d/1/1"])
+        assert store.verify() == []
+        store.delete(["d"])
+        assert store.verify() == []
+
+
 def test_a_flipped_bit_is_detected_or_changes_nothing(whole, tmp_path):
     check_flips(whole, tmp_path, 40, seed=1)
 
