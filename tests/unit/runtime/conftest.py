@@ -105,6 +105,19 @@ class _Handler(BaseHTTPRequestHandler):
             if query.get("create_pr") == ["1"]:
                 made["pullRequestUrl"] = f"{page}/discussions/7"
             self._json(made)
+        elif rest[:1] == ["tree"]:  # how newer versions of huggingface_hub list files
+            files = sorted(p for p in folder.rglob("*") if p.is_file())
+            self._json(
+                [
+                    {
+                        "type": "file",
+                        "path": p.relative_to(folder).as_posix(),
+                        "size": p.stat().st_size,
+                        "oid": hashlib.sha1(p.read_bytes()).hexdigest(),
+                    }
+                    for p in files
+                ]
+            )
         else:
             revision = "/".join(rest[1:]).replace("%2F", "/") or "main"
             commits = {
