@@ -45,6 +45,8 @@ AVX2_ONLY = {
     "BENCHMARK_INSTRUCTION_SET": "avx2",
 }
 """What keeps libraries to AVX2 on a newer processor. ONNX Runtime has no such switch."""
+BREAKS_OPENVINO = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Its kernels and its copy of oneDNN then disagree on the processor, and it finds none to run."""
 FIDELITY_TEXTS = 60
 
 
@@ -74,6 +76,11 @@ class Setting:
             sys.exit(f"{peer} needs the environment {python.parents[1]}. Make it with setup.py.")
         return str(python)
 
+    def environment(self, peer: str) -> dict[str, str]:
+        """Give the environment variables of a peer."""
+        left_out = BREAKS_OPENVINO if "openvino" in peer else ()
+        return {name: value for name, value in self.env.items() if name not in left_out}
+
 
 class Worker:
     """A peer in a process of its own."""
@@ -88,7 +95,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=setting.env,
+            env=setting.environment(peer),
         )
         self._in, self._out = self.process.stdin, self.process.stdout
         self.ready = self._answer()

@@ -22,7 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.texts import paragraphs, sentences
+from nearfield.cli.sample_texts import paragraphs, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
