@@ -31,6 +31,7 @@ COMMANDS = {
     "info": "Show what an index holds.",
     "verify": "Look for damage in an index.",
     "repair": "Mend what verify finds.",
+    "migrate": "Re-embed an index by another model.",
     "eval": "Score an index by questions whose answers are known.",
     "cache": "Show or clear the vectors kept of remote models.",
     "models": "List what can embed.",

@@ -27,7 +27,7 @@ def open_to_read(path: Path, model: str | None = None) -> VectorStoreIndex:
         click.ClickException: There is no such file.
         StoreError: It is damaged, or made by another model.
     """
-    _check_there(path)
+    check_there(path)
     from nearfield.core import VectorStoreIndex  # noqa: PLC0415
 
     return VectorStoreIndex.open(path, embed_model=model, read_only=True)
@@ -47,13 +47,21 @@ def open_file(path: Path, *, read_only: bool = True) -> SQLiteStore:
         click.ClickException: There is no such file.
         StoreError: It is damaged.
     """
-    _check_there(path)
+    check_there(path)
     from nearfield.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
     return SQLiteStore(path, create=False, read_only=read_only)
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Refuse an index that is not there.
+
+    Args:
+        path: Its file.
+
+    Raises:
+        click.ClickException: There is no such file.
+    """
     if not path.exists():
         message = f"There is no index at {path}. Make one: nearfield index FOLDER --index {path}"
         raise click.ClickException(message)

@@ -375,7 +375,8 @@ def _model_for(header: Header | None, given: Any, *, check: bool = True) -> Base
     way_out = f"embed_model={name!r}" if name else "the model that made it"
     message = (
         f"The index was made by {header.model_name!r} ({header.fingerprint}), the model in use "
-        f"is {model.model_name!r} ({model.fingerprint}). Open it with {way_out}, or index the "
-        "documents anew with this one; check_model=False uses it all the same."
+        f"is {model.model_name!r} ({model.fingerprint}). Open it with {way_out}, re-embed "
+        "it with this one (`nearfield migrate`), or index the documents anew; check_model=False "
+        "uses it all the same."
     )
     raise ModelMismatchError(message) from cause

@@ -98,7 +98,7 @@ def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
         finally:
             written.close()
         work.replace(goal)
-        _sync_folder(goal.parent)
+        sync_folder(goal.parent)
     finally:
         for left in goal.parent.glob(f"{work.name}*"):
             left.unlink(missing_ok=True)
@@ -130,8 +130,12 @@ def _check_replaceable(store: VectorStore, goal: Path) -> None:
             raise ConfigError(message)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where folders can be synced."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where folders can be synced.
+
+    Args:
+        folder: The folder in which a file was renamed.
+    """
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

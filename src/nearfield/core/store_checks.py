@@ -60,7 +60,8 @@ def check_header(stored: Header, given: Header) -> None:
     if stored.fingerprint != given.fingerprint:
         message = (
             f"This index was made by {stored.model_name} ({stored.fingerprint}); the model in use "
-            f"is {given.model_name} ({given.fingerprint}). Use that model, or build a new index."
+            f"is {given.model_name} ({given.fingerprint}). Use that model, re-embed the "
+            "index (`nearfield migrate`), or build a new one."
         )
         raise ModelMismatchError(message)
     if stored.dim != given.dim:

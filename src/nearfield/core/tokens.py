@@ -36,6 +36,19 @@ class TokenMeasure(Protocol):
         """
 
 
+def count_tokens(measure: TokenMeasure, texts: Sequence[str]) -> list[int]:
+    """Give how many tokens a model reads for each text, specials included.
+
+    Args:
+        measure: How the model counts.
+        texts: Any number of texts.
+
+    Returns:
+        The counts, in order.
+    """
+    return [len(offsets) + measure.special_tokens for offsets in measure.offsets(texts)]
+
+
 # What an estimate counts for a character, by the first code of its block: the tokens that
 # OpenAI's and BERT's tokenizers were seen to spend on each script, rounded up.
 _TOKENS_FROM = {

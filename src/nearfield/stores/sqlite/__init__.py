@@ -9,16 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nearfield.stores.sqlite.migration import Migration as Migration
     from nearfield.stores.sqlite.repair import Repair as Repair
     from nearfield.stores.sqlite.store import SQLiteStore as SQLiteStore
     from nearfield.stores.sqlite.verify import Problem as Problem
 
-__all__ = ["Problem", "Repair", "SQLiteStore"]
+__all__ = ["Migration", "Problem", "Repair", "SQLiteStore"]
+
+_MODULES = {"Migration": "nearfield.stores.sqlite.migration"}
 
 
 def __getattr__(name: str) -> Any:
     """Give one of the names above."""
     if name in __all__:
-        return getattr(import_module("nearfield.stores.sqlite.store"), name)
+        return getattr(import_module(_MODULES.get(name, "nearfield.stores.sqlite.store")), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
+from nearfield.errors import ModelMismatchError
 from nearfield.stores.sqlite import reading, schema, writing
 from nearfield.stores.sqlite.blocks import count_rows, row_vectors
 from nearfield.stores.sqlite.connection import Connections
@@ -68,6 +69,7 @@ class SQLiteStore:
         mode = prepare(self.path, create=create, read_only=read_only, timeout_s=timeout_s)
         self._connections = Connections(self.path, mode=mode, timeout_s=timeout_s)
         self._searcher = Searcher(self.path, snapshot_from_bytes)
+        self._made_by: str | None = None
 
     def __repr__(self) -> str:
         """Give the call that opens the same file."""
@@ -90,7 +92,10 @@ class SQLiteStore:
     def header(self) -> Header | None:
         """The header, or ``None`` while the store is new."""
         with self._connections.reading() as connection:
-            return schema.read_header(connection)
+            header = schema.read_header(connection)
+        if header is not None and self._made_by is None:
+            self._made_by = header.fingerprint
+        return header
 
     def initialize(self, header: Header) -> None:
         """Write the header of a new store; on an old one check that it is the same.
@@ -219,9 +224,12 @@ class SQLiteStore:
             DimensionMismatchError: The queries are of another length than the header says.
             InvalidVectorsError: A query is not finite.
             CorruptStoreError: What was found is damaged.
+            ModelMismatchError: The index was migrated since this store was opened.
         """
         with self._connections.reading() as connection:
             header = schema.read_header(connection)
+            if header is not None and mode == "vector":
+                self._refuse_migrated(header)
             queries, conditions = check_query(
                 self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
             )
@@ -325,10 +333,13 @@ class SQLiteStore:
 
     def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
         header = self.header
+        if header is not None:
+            self._refuse_migrated(header)
         checked = check_entries(entries, header)
         if not checked:
             return
         with self._connections.writing() as connection:
+            self._refuse_migrated(known_header(schema.read_header(connection)))
             state = schema.read_state(connection)
             stamp = schema.random_stamp()
             next_row = writing.write_entries(
@@ -340,6 +351,17 @@ class SQLiteStore:
                 replace=replacing,
             )
             self._note_write(connection, stamp=stamp, next_row=next_row)
+
+    def _refuse_migrated(self, header: Header) -> None:
+        """Refuse vectors of the model that made the index once another model has."""
+        if self._made_by is None:
+            self._made_by = header.fingerprint
+        elif header.fingerprint != self._made_by:
+            message = (
+                f"{self.path} was migrated to {header.model_name!r} ({header.fingerprint}) "
+                "since it was opened. Open it again with that model."
+            )
+            raise ModelMismatchError(message)
 
     def _note_write(
         self,

@@ -88,6 +88,8 @@ def load_view(
     Raises:
         CorruptStoreError: Vectors are damaged.
     """
+    if previous is not None and previous.fresh.vectors.shape[1] != dim:
+        previous = None  # the index was migrated to another model
     blocks = read_blocks(connection)
     base = previous.base if previous is not None else None
     if base is None and _size(blocks, dim) >= snapshot_from_bytes:

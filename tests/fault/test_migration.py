@@ -1,0 +1,421 @@
+"""An index moved to another model: killed, failing, written and read meanwhile, and moved back."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearfield.core import Document, VectorStoreIndex
+from nearfield.core.migration import migrate, roll_back
+from nearfield.errors import (
+    EmbeddingError,
+    ModelMismatchError,
+    StoreError,
+    StoreLockedError,
+)
+from nearfield.stores.sqlite import Migration, SQLiteStore, fail_points
+from nearfield.testing.fake import FakeEmbedding
+
+OLD = {"dim": 16, "model_name": "old"}
+NEW = {"dim": 24, "model_name": "new"}
+ALIKE = {"dim": 16, "model_name": "alike"}
+"""Another model whose vectors are as long as the old one's."""
+MANY = 1300
+
+
+class Other(FakeEmbedding):
+    """Gives other vectors than a fake of another name."""
+
+    def _encode(self, texts, input_type):
+        return super()._encode([f"{self.model_name} {text}" for text in texts], input_type)
+
+
+def documents(first=0, last=MANY):
+    return [Document(f"Text number {n} of plenty.", id=f"d{n}") for n in range(first, last)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """An index of more nodes than a block holds, some of them deleted."""
+    place = tmp_path / "my.index"
+    with VectorStoreIndex.from_documents(documents(), path=place, embed_model=Other(**OLD)) as made:
+        made.delete([f"d{n}" for n in range(5, 40)])
+    return place
+
+
+def content(path):
+    """Give what an index holds: its model, and each node's text and vector."""
+    with closing(SQLiteStore(path)) as store:
+        assert store.verify() == []
+        return store.header, {node.text: vector for node, vector in store.nodes()}
+
+
+def check_made_by(path, facts, count=MANY - 35):
+    header, vectors = content(path)
+    model = Other(**facts)
+    assert (header.fingerprint, header.dim) == (model.fingerprint, facts["dim"])
+    assert len(vectors) == count
+    expected = model.encode(list(vectors))
+    np.testing.assert_array_equal(np.stack(list(vectors.values())), expected)
+
+
+def beside(path):
+    return sorted(file.name for file in path.parent.iterdir() if file.name != path.name)
+
+
+@pytest.mark.parametrize("target", [NEW, ALIKE])
+def test_a_migrated_index_is_as_one_made_by_the_new_model(path, tmp_path, target):
+    with Migration(path) as index:
+        report = migrate(index, Other(**target))
+    assert (report.nodes, report.embedded, report.rounds) == (MANY - 35, MANY - 35, 1)
+    check_made_by(path, target)
+    assert beside(path) == ["my.index-before-migration"]
+
+    fresh = tmp_path / "fresh.index"
+    texts = [d for d in documents() if not 5 <= int(d.id[1:]) < 40]
+    made = VectorStoreIndex.from_documents(texts, path=fresh, embed_model=Other(**target))
+    with made, VectorStoreIndex.open(path, Other(**target)) as moved:
+        for mode in ("vector", "text", "hybrid"):
+            wanted = made.as_retriever(9, mode=mode).retrieve("Text number 77")
+            got = moved.as_retriever(9, mode=mode).retrieve("Text number 77")
+            assert [(n.text, n.score) for n in got] == [(n.text, n.score) for n in wanted]
+        moved.insert(Document("One more text.", id="more"))
+        assert moved.count == MANY - 34
+
+
+def test_facts_of_the_old_model_do_not_outlive_it(path):
+    with closing(SQLiteStore(path)) as store:
+        store.update_facts({"truncated_texts": 3, "truncated_tokens": 9, "mine": 1})
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        facts = index.header.facts
+    assert facts["mine"] == 1
+    assert not {"truncated_texts", "truncated_tokens"} & facts.keys()
+
+
+def test_a_migration_to_its_own_model_does_nothing(path):
+    model = Other(**OLD)
+    with Migration(path) as index:
+        report = migrate(index, model)
+    assert (report.nodes, model.computed) == (0, [])
+    assert beside(path) == []
+
+
+def test_going_back_restores_the_vectors_bit_for_bit_and_pays_nothing(path):
+    before = content(path)
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        report = roll_back(index)
+    after = content(path)
+    assert report.embedded == 0
+    assert after[0] == before[0]
+    assert list(after[1]) == list(before[1])
+    np.testing.assert_array_equal(list(after[1].values()), list(before[1].values()))
+    assert beside(path) == []
+    with Migration(path) as index, pytest.raises(StoreError, match="no migration to roll back"):
+        roll_back(index)
+
+
+def test_going_back_embeds_what_was_written_since(path):
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+    with VectorStoreIndex.open(path, Other(**NEW)) as moved:
+        moved.ingest(documents(MANY, MANY + 900))
+        moved.delete([f"d{n}" for n in range(50, 60)])
+    old = Other(**OLD)
+    with Migration(path) as index:
+        with pytest.raises(StoreError, match="--model"):
+            roll_back(index)
+        with pytest.raises(ModelMismatchError):
+            roll_back(index, Other(**ALIKE))
+        roll_back(index, old)
+    assert len(old.computed) == 900
+    check_made_by(path, OLD, MANY - 35 + 900 - 10)
+
+
+def test_a_second_migration_waits_until_the_first_is_forgotten(path):
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        model = Other(**ALIKE)
+        with pytest.raises(StoreError, match="--forget"):
+            migrate(index, model)
+        assert model.computed == []
+        assert index.forget()
+        assert not index.forget()
+        migrate(index, model)
+    check_made_by(path, ALIKE)
+
+
+class FailsAfter(Other):
+    """Fails once it has computed so many texts."""
+
+    def __init__(self, most, **facts):
+        super().__init__(**facts)
+        self.most = most
+
+    def _encode(self, texts, input_type):
+        if len(self.computed) + len(texts) > self.most:
+            message = "The model is gone."
+            raise EmbeddingError(message)
+        return super()._encode(texts, input_type)
+
+
+def test_a_failure_of_the_model_leaves_the_index_serving_and_is_not_paid_for_again(path):
+    failing = FailsAfter(700, **NEW)
+    with Migration(path) as index, pytest.raises(EmbeddingError):
+        migrate(index, failing)
+    check_made_by(path, OLD)
+    model = Other(**NEW)
+    with Migration(path) as index:
+        report = migrate(index, model)
+    assert report.kept == len(failing.computed)
+    paid = failing.computed + model.computed
+    assert sorted(paid) == sorted(f"new {text}" for text in content(path)[1])
+    check_made_by(path, NEW)
+
+
+def test_what_the_cache_of_the_model_has_is_not_computed(path, tmp_path):
+    from nearfield.core.cache import EmbeddingCache
+
+    cache = EmbeddingCache(tmp_path / "vectors")
+    Other(**NEW, cache=cache).encode([d.text for d in documents(100, 300)])
+    model = Other(**NEW, cache=cache)
+    with Migration(path) as index:
+        migrate(index, model)
+    assert len(model.computed) == MANY - 35 - 200
+    assert model.cache is cache
+    assert cache.info().vectors == MANY - 35
+    check_made_by(path, NEW)
+
+
+class WritesMeanwhile(Other):
+    """Lets somebody else write to the index while it computes."""
+
+    def __init__(self, write, **facts):
+        super().__init__(**facts)
+        self.write = write
+
+    def _encode(self, texts, input_type):
+        self.write()
+        return super()._encode(texts, input_type)
+
+
+def locked_out():
+    """Pass over a write that would have to wait for this very thread."""
+    return contextlib.suppress(StoreLockedError)
+
+
+def writer(path, times):
+    """Give a function that adds, changes and deletes documents the first times it is called."""
+    left = iter(range(times))
+
+    def write():
+        turn = next(left, None)
+        if turn is None:
+            return
+        store = SQLiteStore(path, timeout_s=0.01)
+        with VectorStoreIndex(store=store, embed_model=Other(**OLD)) as index, locked_out():
+            index.insert(Document(f"Written meanwhile, {turn}.", id=f"new{turn}"))
+            index.refresh([Document(f"Changed meanwhile, {turn}.", id=f"d{100 + turn}")])
+            index.delete([f"d{200 + turn}"])
+
+    return write
+
+
+@pytest.mark.parametrize("times", [1, 3, 40])
+def test_what_is_written_meanwhile_is_migrated_too(path, times):
+    """Also when it never ends: at last writers wait."""
+    model = WritesMeanwhile(writer(path, times), **NEW)
+    with Migration(path) as index:
+        report = migrate(index, model)
+    assert 2 <= report.rounds <= 8
+    header, vectors = content(path)
+    assert header.model_name == "new"
+    written = sum(text.startswith("Written meanwhile") for text in vectors)
+    assert written == sum(text.startswith("Changed meanwhile") for text in vectors)
+    assert written >= min(times, 8)
+    check_made_by(path, NEW, MANY - 35)
+
+
+@pytest.mark.parametrize("target", [NEW, ALIKE])
+def test_a_store_opened_before_refuses_vectors_of_the_old_model(path, target):
+    """An answer from two models' vectors would look fine and be wrong."""
+    with VectorStoreIndex.open(path, Other(**OLD)) as index:
+        assert index.as_retriever(3).retrieve("Text number 3")
+        with Migration(path) as moving:
+            migrate(moving, Other(**target))
+        with pytest.raises(ModelMismatchError, match="Open it again"):
+            index.as_retriever(3).retrieve("Text number 3")
+        with pytest.raises(ModelMismatchError, match="Open it again"):
+            index.insert(Document("Of the old model.", id="late"))
+        assert index.as_retriever(3, mode="text").retrieve("Text number 300")
+    check_made_by(path, target)
+
+
+MIGRATOR = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from test_migration import NEW, Other
+from nearfield.core.migration import migrate
+from nearfield.stores.sqlite import Migration, fail_points
+
+path, place, times = sys.argv[2], sys.argv[3], int(sys.argv[4])
+reached = 0
+
+def die(name):
+    global reached
+    reached += name == place
+    if place and reached == times:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Told(Other):
+    def _encode(self, texts, input_type):
+        die("embedding")
+        vectors = super()._encode(texts, input_type)
+        print(*texts, sep="\\n", flush=True)
+        return vectors
+
+fail_points.hook = die if place else None
+with Migration(path) as index:
+    migrate(index, Told(**NEW))
+"""
+
+
+def run_migrator(path, place="", times=0):
+    """Migrate in a process of its own; give its exit code and the texts that it computed."""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", MIGRATOR, here, str(path), place, str(times)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("place", "times", "switched"),
+    [
+        ("embedding", 1, False),
+        ("embedding", 9, False),
+        ("begun", 1, False),
+        ("kept-before", 1, False),
+        ("moved", 1, False),
+        ("moved", 2, False),
+        ("committing", 1, False),
+        ("committed", 1, True),
+    ],
+)
+def test_a_kill_leaves_one_model_or_the_other_and_nothing_is_paid_twice(
+    path, place, times, switched
+):
+    code, computed = run_migrator(path, place, times)
+    assert code == -signal.SIGKILL
+    check_made_by(path, NEW if switched else OLD)
+    code, more = run_migrator(path)
+    assert code == 0
+    check_made_by(path, NEW)
+    assert sorted(computed + more) == sorted(content(path)[1])
+    with Migration(path) as index:
+        roll_back(index)
+    check_made_by(path, OLD)
+
+
+READER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_migration import NEW, OLD, Other
+from nearfield.core import VectorStoreIndex
+from nearfield.errors import ModelMismatchError
+
+models = {m.fingerprint: m for m in (Other(**OLD), Other(**NEW))}
+seen, asked = [], 0
+while len(seen) < 2:
+    for model in models.values():
+        try:
+            with VectorStoreIndex.open(sys.argv[2], model, read_only=True) as index:
+                retriever = index.as_retriever(3)
+                for _ in range(30):
+                    best = retriever.retrieve("Text number 1000 of plenty.")[0]
+                    assert best.text == "Text number 1000 of plenty.", best
+                    assert best.score > 0.9999, best
+                    asked += 1
+                    if model.model_name not in seen:
+                        seen.append(model.model_name)
+                        print(model.model_name, flush=True)
+        except ModelMismatchError:
+            pass
+"""
+
+
+def test_a_reader_sees_the_old_or_the_new_version_whole(path):
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", READER, here, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout.readline() == "old\n"
+        with Migration(path) as index:
+            migrate(index, Other(**NEW))
+        assert reader.stdout.readline() == "new\n"
+        assert reader.wait(60) == 0
+
+
+def test_two_migrations_at_once_do_not_pay_twice(path):
+    model = Other(**NEW)
+    refused = pytest.raises(StoreLockedError, match="another process")
+    with Migration(path) as one, Migration(path) as other, one.working(), refused:
+        migrate(other, model)
+    assert model.computed == []
+
+
+def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatch):
+    def full(name):
+        if name == "moved":
+            message = "No space left."
+            raise OSError(28, message)
+
+    monkeypatch.setattr(fail_points, "hook", full)
+    with Migration(path) as index, pytest.raises(OSError, match="No space"):
+        migrate(index, Other(**NEW))
+    monkeypatch.setattr(fail_points, "hook", None)
+    check_made_by(path, OLD)
+    model = Other(**NEW)
+    with Migration(path) as index:
+        migrate(index, model)
+    assert model.computed == []
+    check_made_by(path, NEW)
+
+
+def test_an_index_without_documents_has_nothing_to_move(tmp_path):
+    SQLiteStore(tmp_path / "empty.index").close()
+    with Migration(tmp_path / "empty.index") as index, pytest.raises(StoreError, match="new"):
+        migrate(index, Other(**NEW))
+
+
+class Short(Other):
+    """Reads few tokens: its measure is a token a word."""
+
+    max_tokens = 6
+
+    class measure:  # noqa: N801 - stands for the property
+        special_tokens = 2
+        exact = True
+
+        @staticmethod
+        def offsets(texts):
+            return [np.zeros((len(text.split()), 2), np.int32) for text in texts]
+
+
+def test_nodes_longer_than_the_new_model_reads_are_counted(path):
+    with VectorStoreIndex.open(path, Other(**OLD)) as index:
+        index.insert(Document("Just four more words.", id="short"))
+    with Migration(path) as moving:
+        report = migrate(moving, Short(**NEW))
+        facts = moving.header.facts
+    assert (report.long_nodes, report.left_out_tokens) == (MANY - 35, MANY - 35)
+    assert (facts["truncated_texts"], facts["truncated_tokens"]) == (MANY - 35, MANY - 35)
