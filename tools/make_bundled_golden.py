@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from benchmarks.texts import paragraphs
+from nearfield.cli.sample_texts import paragraphs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

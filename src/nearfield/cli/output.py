@@ -38,6 +38,25 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=not _stream(stderr=stderr).isatty())
 
 
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table of text: the first column to the left, all others to the right.
+
+    Args:
+        rows: The cells, as many in each row; the heads first.
+
+    Returns:
+        Lines without a line end after the last.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            f"{cell:>{width}}" if number else f"{cell:<{width}}"
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
 def place(node: Node, index_path: Path) -> str:
     """Tell where a node stands: its file, seen from here, and its characters.
 

@@ -16,7 +16,7 @@ from pydoc_data import topics
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", "turtledemo"}
@@ -27,9 +27,14 @@ LEAST_SHARE_OF_LETTERS = 0.88
 SEED = 8086
 
 
-def documentation() -> Iterator[str]:
-    """Give ``help()`` topics and all docstrings of the standard library, in a fixed order."""
+def help_topics() -> Iterator[str]:
+    """Give the topics of Python's ``help()``, in a fixed order: half a megabyte, at once."""
     yield from (topics.topics[name] for name in sorted(topics.topics))
+
+
+def documentation() -> Iterator[str]:
+    """Give the topics, then all docstrings of the standard library: seconds, for all is parsed."""
+    yield from help_topics()
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
@@ -49,10 +54,14 @@ def _docstrings(path: Path) -> Iterator[str]:
             yield text
 
 
-def paragraphs() -> list[str]:
-    """Give the different paragraphs of prose, without markup or code, in a fixed shuffled order."""
+def paragraphs(texts: Iterable[str] | None = None) -> list[str]:
+    """Give the different paragraphs of prose, without markup or code, in a fixed shuffled order.
+
+    Args:
+        texts: Where they stand; all documentation when not given.
+    """
     found: dict[str, None] = {}
-    for text in documentation():
+    for text in documentation() if texts is None else texts:
         for block in re.split(r"\n\s*\n", textwrap.dedent(text)):
             paragraph = re.sub(r"[*`]+", "", " ".join(block.split()))
             if _is_prose(paragraph):
@@ -69,10 +78,14 @@ def _is_prose(paragraph: str) -> bool:
     return letters >= LEAST_SHARE_OF_LETTERS * len(paragraph)
 
 
-def sentences() -> list[str]:
-    """Give the different sentences of the paragraphs, in order of appearance."""
+def sentences(texts: Iterable[str] | None = None) -> list[str]:
+    """Give the different sentences of the paragraphs, in order of appearance.
+
+    Args:
+        texts: Where they stand; all documentation when not given.
+    """
     found: dict[str, None] = {}
-    for paragraph in paragraphs():
+    for paragraph in paragraphs(texts):
         for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
             if len(sentence) >= SHORTEST_SENTENCE:
                 found.setdefault(sentence)
