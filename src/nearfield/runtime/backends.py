@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nearfield.runtime.local_model import Backend, Engine
     from nearfield.runtime.model_folder import ModelFolder
     from nearfield.runtime.options import Options
+    from nearfield.runtime.pooling import Head
 
 
 def load_model(
@@ -54,7 +55,8 @@ def load_model(
         return load_torch(name, folder, options, mode)
     folder.require_understood()
     if backend == "native":
-        engine, weights = native_engine(folder, options), folder.weight_files
+        head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
+        engine, weights = native_engine(folder, head, options.threads), folder.weight_files
     else:
         found, weights = (graph, files_of(graph)) if graph else _graph(folder, backend, options)
         engine = _graph_engine(folder, backend, found, options)
@@ -76,8 +78,13 @@ def trained_similarity(folder: ModelFolder) -> SimilarityMode:
     return SimilarityMode(named) if known else SimilarityMode.COSINE
 
 
-def native_engine(folder: ModelFolder, options: Options) -> Engine:
+def native_engine(folder: ModelFolder, head: Head, threads: int | None) -> Engine:
     """Load a folder's weights into the native engine.
+
+    Args:
+        folder: The folder.
+        head: What follows the encoder.
+        threads: How many threads a call uses; all cores when ``None``.
 
     Raises:
         ModelLoadError: The architecture is not supported, or weights are missing or damaged.
@@ -87,8 +94,7 @@ def native_engine(folder: ModelFolder, options: Options) -> Engine:
 
     tensors = folder.tensors()
     encoder = read_encoder(folder.config, tensors, release=tensors.release)
-    head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
-    return NativeEngine(encoder, head, threads=options.threads)
+    return NativeEngine(encoder, head, threads=threads)
 
 
 def _graph(

@@ -25,7 +25,8 @@ _NO_OWNER = re.compile(
 )
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _REVISION = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
-_DESCRIPTION = ["*.json", "*/config.json", "*.txt", "tokenizer.model", "sentencepiece.bpe.model"]
+# Configs, tokenizers and vocabularies of any kind; a pattern's * crosses folders.
+_DESCRIPTION = ["*.json", "*.txt", "*.model"]
 _NOT_THESE = ["onnx/*", "openvino/*", "*.onnx*"]
 WEIGHT_NAMES = ("model.safetensors", "model.safetensors.index.json")
 

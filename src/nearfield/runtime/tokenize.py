@@ -17,7 +17,7 @@ import numpy as np
 from nearfield.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -164,6 +164,10 @@ class TextTokenizer:
                 ids.append([*self._head, *inner, *self._tail])
                 cut.append(over)
         return Tokens(ids, cut)
+
+    def framed(self, tokens: Iterable[int]) -> list[list[int]]:
+        """Give each token as a text of its own, between the tokens that frame a text."""
+        return [[*self._head, token, *self._tail] for token in tokens]
 
     def offsets(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Give the place of every token of every text; see ``TokenMeasure.offsets``."""

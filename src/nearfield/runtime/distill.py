@@ -1,0 +1,117 @@
+"""From any encoder to a word table: each token alone through the model, fewer numbers, weights.
+
+Tulkens and van Dongen, "Model2Vec: fast state-of-the-art static embeddings" (2024);
+the weights are those of Arora, Liang and Ma, "A simple but tough-to-beat baseline for
+sentence embeddings" (ICLR 2017), with word frequencies by Zipf's law over the vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nearfield.errors import ConfigError
+from nearfield.runtime.backends import native_engine
+from nearfield.runtime.model_folder import read_folder
+from nearfield.runtime.safetensors import write_safetensors
+from nearfield.runtime.tokenize import TextTokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nearfield.core.vectors import Vectors
+
+DEFAULT_DIM = 256
+SMOOTHING = 1e-4  # Arora et al. find 1e-3 to 1e-4 best; Model2Vec uses this
+TOKENS_AT_ONCE = 4096
+
+
+def distill(
+    model: Path | str, out: Path | str, *, dim: int = DEFAULT_DIM, threads: int | None = None
+) -> Path:
+    """Make a word-table model of a transformer, in Model2Vec's format.
+
+    Args:
+        model: The transformer's folder; its architecture must be one the native engine runs.
+        out: The new model's folder; made when missing.
+        dim: Numbers per vector, from 1 to the transformer's own.
+        threads: Threads to compute with; all cores when ``None``.
+
+    Returns:
+        ``out``, to be loaded by :class:`~nearfield.embeddings.static.StaticEmbedding`.
+
+    Raises:
+        ConfigError: ``dim`` is out of range.
+        ModelLoadError: The folder is damaged, or of another architecture.
+    """
+    folder = read_folder(model)
+    folder.require_understood()
+    # As the encoder gives them: lengths tell apart what directions alone do not.
+    engine = native_engine(folder, replace(folder.head(), normalize=False), threads)
+    if not 1 <= dim <= engine.dim:
+        message = f"dim must be from 1 to {engine.dim}, not {dim}."
+        raise ConfigError(message)
+    tokenizer = TextTokenizer.of_folder(folder)
+    states = np.concatenate(
+        [
+            engine.encode(tokenizer.framed(range(start, stop)))
+            for start in range(0, tokenizer.vocabulary, TOKENS_AT_ONCE)
+            for stop in [min(start + TOKENS_AT_ONCE, tokenizer.vocabulary)]
+        ]
+    )
+    table = principal_components(states, dim) * zipf_weights(len(states))[:, None]
+    place = Path(out)
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder.tokenizer_file, place / "tokenizer.json")
+    config = {
+        "model_type": "model2vec",
+        "architectures": ["StaticModel"],
+        "normalize": True,
+        "hidden_dim": dim,
+        "apply_pca": dim,
+        "sif_coefficient": SMOOTHING,
+    }
+    (place / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    write_safetensors(place / "model.safetensors", {"embeddings": table.astype(np.float32)})
+    return place
+
+
+def principal_components(matrix: Vectors, dim: int) -> NDArray[np.float64]:
+    """Give the coordinates of rows along their directions of greatest variance.
+
+    Args:
+        matrix: ``(n, width)`` float32.
+        dim: How many directions, at most ``width``.
+
+    Returns:
+        ``(n, dim)`` float64, centred on the mean, greatest variance first. The sign of
+        each direction is set so that its largest part is positive.
+    """
+    centred = matrix.astype(np.float64) - matrix.mean(axis=0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    chosen = directions[:, ::-1][:, :dim]
+    largest = chosen[np.abs(chosen).argmax(axis=0), np.arange(dim)]
+    projected: NDArray[np.float64] = centred @ (chosen * np.sign(largest))
+    return projected
+
+
+def zipf_weights(count: int) -> NDArray[np.float64]:
+    """Give each token ``a / (a + p)``, ``p`` its frequency by its rank in the vocabulary.
+
+    Vocabularies list frequent tokens first, so rare tokens weigh more.
+
+    Args:
+        count: How many tokens.
+
+    Returns:
+        ``(count,)`` float64 between 0 and 1, rising.
+    """
+    shares = 1 / np.arange(2, count + 2, dtype=np.float64)
+    frequencies = shares / shares.sum()
+    weights: NDArray[np.float64] = SMOOTHING / (SMOOTHING + frequencies)
+    return weights
