@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearfield.cli.dry_run import tell_estimate
 from nearfield.cli.main import INTERRUPTED
 from nearfield.cli.options import index_option, json_option, model_option
 from nearfield.cli.output import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nearfield.core.drafts import IngestReport
     from nearfield.core.readers import PathReader
+    from nearfield.core.store import VectorStore
 
 
 @click.command("index")
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 @click.option(
     "--chunk-overlap", type=int, metavar="TOKENS", help="Tokens neighbours share, for a new index."
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be done and what it costs; do nothing of it."
+)
 @model_option
 @json_option
 def command(
@@ -59,6 +64,7 @@ def command(
     strict: bool,
     chunk_size: int | None,
     chunk_overlap: int | None,
+    dry_run: bool,
     model: str | None,
     as_json: bool,
 ) -> int:
@@ -69,7 +75,6 @@ def command(
     """
     from nearfield.core import Settings, VectorStoreIndex  # noqa: PLC0415
     from nearfield.core.readers import PathReader  # noqa: PLC0415
-    from nearfield.core.storage import open_store  # noqa: PLC0415
 
     # What is skipped is told at the end, by name; the log would tell it again.
     logging.getLogger("nearfield.readers").addHandler(logging.NullHandler())
@@ -90,9 +95,15 @@ def command(
     given = {name: value for name, value in sizes.items() if value is not None}
     with (
         Settings.override(**given),
-        VectorStoreIndex(store=open_store(index_path), embed_model=model) as index,
+        _opened(index_path, given, dry_run=dry_run) as store,
+        VectorStoreIndex(store=store, embed_model=model) as index,
         _stopping() as stop,
     ):
+        if dry_run:
+            removable = reader.covers if prune else None
+            found = index.estimate(reader.iter_data(), removable=removable, total=total)
+            tell_estimate(found, index.embed_model, reader.skipped, index_path, as_json=as_json)
+            return 0
         report = index.ingest(
             reader.iter_data(),
             removable=reader.covers if prune else None,
@@ -104,6 +115,29 @@ def command(
     facts["interrupted"] = stop.is_set()
     _tell(facts, index_path, as_json=as_json)
     return INTERRUPTED if stop.is_set() else 0
+
+
+@contextmanager
+def _opened(path: Path, sizes: Mapping[str, int], *, dry_run: bool) -> Iterator[VectorStore]:
+    """Open the index, and refuse to cut its new nodes otherwise than its old ones."""
+    from nearfield.core.storage import exists, open_store  # noqa: PLC0415
+
+    new = not exists(path)
+    in_memory = new and dry_run  # which makes no file
+    store = open_store("memory://") if in_memory else open_store(path, read_only=dry_run)
+    with closing(store):
+        header = store.header
+        for name, size in sizes.items():
+            made = header.facts.get(name) if header else size
+            if made != size:
+                option = f"--{name.replace('_', '-')}"
+                was = "another splitter" if made is None else f"{option} {made}"
+                message = (
+                    f"{path} was made with {was}, not {size}, and "
+                    f"keeps it. Leave {option} out, or make a new index with --index FILE."
+                )
+                raise click.UsageError(message)
+        yield store
 
 
 @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nearfield.core.drafts import IngestReport
     from nearfield.core.embeddings import BaseEmbedding
+    from nearfield.core.estimate import Estimate
     from nearfield.core.schema import Document, Metadata, Node
     from nearfield.core.store import Header, VectorStore
 
@@ -81,6 +82,40 @@ class WritableIndex(ABC):
             show_progress=self._show_progress if show_progress is None else show_progress,
             total=total,
             stop=stop,
+        )
+
+    def estimate(
+        self,
+        documents: Iterable[Document],
+        *,
+        removable: Callable[[str, Metadata], bool] | None = None,
+        total: int | None = None,
+        show_progress: bool | None = None,
+    ) -> Estimate:
+        """Find out what :meth:`ingest` would do and embed, without doing it.
+
+        Args:
+            documents: As for :meth:`ingest`.
+            removable: As for :meth:`ingest`.
+            total: As for :meth:`ingest`.
+            show_progress: As for :meth:`ingest`.
+
+        Returns:
+            Documents, nodes and tokens.
+
+        Raises:
+            TypeError: Something is not a document.
+        """
+        from nearfield.core.estimate import estimate  # noqa: PLC0415 - few ask
+
+        return estimate(
+            documents,
+            store=self.store,
+            model=self.embed_model,
+            split=self._split,
+            removable=removable,
+            total=total,
+            show_progress=self._show_progress if show_progress is None else show_progress,
         )
 
     async def aingest(
