@@ -22,7 +22,7 @@ class Fragile(BaseEmbedding):
         self.failed = threading.Event()
         self.computed = []
 
-    def _encode(self, texts, input_type):  # noqa: ARG002
+    def _encode(self, texts, input_type):
         if "bad" in texts:
             self.failed.set()
             message = "bad text"
@@ -52,7 +52,7 @@ def test_batches_under_way_when_another_fails_are_kept_and_no_more_are_begun(cac
 
 def test_a_part_of_a_failed_batch_is_kept_when_the_model_says_so(cache):
     class Stepwise(BaseEmbedding):
-        def _encode(self, texts, input_type):  # noqa: ARG002
+        def _encode(self, texts, input_type):
             keep_part(texts[:1], np.ones((1, 2), np.float32))
             message = "second step"
             raise ValueError(message)
