@@ -86,6 +86,14 @@ STORES: dict[str, Registered] = {
     "sqlite": Registered("nearfield.stores.sqlite:SQLiteStore", "one file", "path"),
 }
 
+READERS: dict[str, Registered] = {
+    ".pdf": Registered("nearfield.readers.pdf:read_pdf", "a document per page"),
+    ".docx": Registered("nearfield.readers.docx:read_docx", "paragraphs and tables"),
+}
+"""By ending, what gives the parts of a file that is no text."""
+
+PAGE_TEXT = Registered("nearfield.readers.html:main_text", "the main text of a web page")
+
 _GROUPS = {"embeddings": EMBEDDINGS, "stores": STORES}
 
 

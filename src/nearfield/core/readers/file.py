@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from nearfield.core.readers.decode import decode
 from nearfield.core.readers.discovery import readable
 from nearfield.core.readers.formats import FormatError, Part, parts_of
+from nearfield.core.registry import READERS
 from nearfield.core.schema import Document, as_document
-from nearfield.errors import NearfieldError, ReadError
+from nearfield.errors import MissingDependencyError, NearfieldError, ReadError
 
 if TYPE_CHECKING:
     from nearfield.core.readers.discovery import FoundFile
@@ -29,6 +30,7 @@ Extractor = Callable[..., Any]
 _TYPES = mimetypes.MimeTypes()  # the module's own table alone: the same on every machine
 _TYPES.add_type("text/markdown", ".md")
 _TYPES.add_type("text/x-rst", ".rst")
+_TYPES.add_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx")
 _TYPES.add_type("application/x-ipynb+json", ".ipynb")
 _NEVER_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK, opening a pipe waits for its other end.
@@ -87,6 +89,9 @@ class FileReader:
         self, found: FoundFile, ending: str, content: tuple[bytes, bool], facts: dict[str, Any]
     ) -> Iterator[Part]:
         data, cut_short = content
+        if ending in READERS:
+            yield from _parts_by_library(found, ending, data)
+            return
         decoded = decode(
             data, found.shown, encoding=self.encoding, errors=self.errors, cut_short=cut_short
         )
@@ -95,6 +100,14 @@ class FileReader:
         elif decoded.encoding not in ("utf-8", "utf-8-sig"):
             facts["encoding"] = decoded.encoding
         yield from parts_of(decoded.text, ending)
+
+
+def _parts_by_library(found: FoundFile, ending: str, data: bytes) -> Iterator[Part]:
+    try:
+        yield from READERS[ending].load()(data)
+    except MissingDependencyError as error:
+        message = f"{found.shown}: {error}"
+        raise ReadError(message, path=found.shown) from error
 
 
 def _opened(found: FoundFile) -> Any:

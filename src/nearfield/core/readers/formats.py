@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.readers.html import html_text
+from nearfield.core.registry import PAGE_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,8 @@ MOST_GROWTH = 16
 """How many times its own length a file may grow to when it is laid out as text."""
 LEAST_ROOM = 65_536
 
+FAIR_PART = 0.25
+_TOP_HEADING = re.compile(r"^# ", re.MULTILINE)
 _LONGEST_CELL = 1 << 27
 _DELIMITERS = ",;\t|"
 
@@ -72,6 +76,11 @@ def _plain(text: str) -> Iterator[Part]:
 
 def _html(text: str) -> Iterator[Part]:
     shown, title = html_text(text)
+    better = PAGE_TEXT.load()(text) or ""
+    # What it takes for the main text is sometimes a small box beside it.
+    if better and len(better) >= FAIR_PART * len(shown):
+        begins = f"# {title}\n\n" if title and not _TOP_HEADING.search(better) else ""
+        shown = begins + better
     yield Part(shown, facts={"title": title} if title else {})
 
 
