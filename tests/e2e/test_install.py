@@ -69,7 +69,7 @@ def test_the_wheel_carries_all_that_runs_and_nothing_else(clone, tmp_path):
         str(path.relative_to(clone / "src"))
         for pattern in ("*.py", "bundled/**/*")
         for path in (clone / "src" / "nearfield").rglob(pattern)
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
     assert sources <= set(names)
     assert "nearfield/py.typed" in names
