@@ -35,6 +35,8 @@ COMMANDS = {
     "eval": "Score an index by questions whose answers are known.",
     "cache": "Show or clear the vectors kept of remote models.",
     "models": "List what can embed.",
+    "bench": "Measure speed and fidelity of the backends on this machine.",
+    "export": "Make ONNX or OpenVINO files of a model, optimised or quantised.",
     "doctor": "Show what runs here, and what is missing.",
 }
 
