@@ -14,7 +14,7 @@ from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.registry import STORES, find
 from nearfield.core.store import Entry
-from nearfield.errors import ConfigError, StoreError
+from nearfield.errors import ConfigError, CorruptStoreError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PERSIST_DIR = "./storage"
 FILE_NAME = "index.nearfield"
-_SQLITE_MAGIC = b"SQLite format 3\x00"
+_LOGS = ("-wal", "-shm", "-journal")
+"""How SQLite names what it keeps beside a file."""
 
 
 def open_store(target: str | os.PathLike[str], *, read_only: bool = False) -> VectorStore:
@@ -97,8 +98,7 @@ def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
             copy_store(store, written)
         finally:
             written.close()
-        work.replace(goal)
-        sync_folder(goal.parent)
+        _put(work, goal)
     finally:
         for left in goal.parent.glob(f"{work.name}*"):
             left.unlink(missing_ok=True)
@@ -114,6 +114,23 @@ def _entries(store: VectorStore, dim: int) -> Iterator[Entry]:
         yield Entry(name, content, [], np.zeros((0, dim), np.float32), facts.get(name, {}))
 
 
+def _put(work: Path, goal: Path) -> None:
+    """Bring a finished index to its place, whatever is there."""
+    if goal.exists():
+        # A rename would leave the old log to be played over the new file, and tear it from
+        # under whoever has it open.
+        there: Any = open_store(goal)
+        try:
+            there.take_over(work)
+        finally:
+            there.close()
+        return
+    for ending in _LOGS:  # of a file that is gone
+        goal.with_name(f"{goal.name}{ending}").unlink(missing_ok=True)
+    work.replace(goal)
+    sync_folder(goal.parent)
+
+
 def _check_replaceable(store: VectorStore, goal: Path) -> None:
     if not goal.exists():
         return
@@ -124,10 +141,11 @@ def _check_replaceable(store: VectorStore, goal: Path) -> None:
     if goal.is_dir():
         message = f"{str(goal)!r} is a folder. Name a file in it."
         raise ConfigError(message)
-    with goal.open("rb") as file:
-        if file.read(len(_SQLITE_MAGIC)) not in (_SQLITE_MAGIC, b""):
-            message = f"{str(goal)!r} is there and is no index. Choose another name."
-            raise ConfigError(message)
+    try:
+        open_store(goal).close()
+    except CorruptStoreError as error:
+        message = f"{str(goal)!r} is there and is no index. Choose another name."
+        raise ConfigError(message) from error
 
 
 def sync_folder(folder: Path) -> None:

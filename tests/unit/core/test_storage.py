@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +25,10 @@ from nearfield.errors import (
     CorruptStoreError,
     ModelMismatchError,
     StoreError,
+    StoreLockedError,
     UnknownProviderError,
 )
+from nearfield.stores.sqlite import SQLiteStore
 from nearfield.testing.fake import FakeEmbedding
 
 DOCUMENTS = [
@@ -82,16 +87,56 @@ def test_saving_replaces_an_older_index_whole(index, model, tmp_path):
         assert again.as_retriever(similarity_top_k=9).retrieve("old")[0].node.id
 
 
-def test_one_who_reads_the_old_index_goes_on_reading_it(index, model, tmp_path):
+def test_one_who_reads_the_old_index_sees_the_new_one_at_once(index, model, tmp_path):
     file = tmp_path / "my.index"
     VectorStoreIndex.from_documents([Document("old words", id="old")], embed_model=model).save(file)
 
     with VectorStoreIndex.open(file, model, read_only=True) as reader:
-        assert reader.count == 1
-        index.save(file)
         assert [n.node.document_id for n in reader.as_retriever().retrieve("old")] == ["old"]
+        index.save(file)
+        assert "old" not in [n.node.document_id for n in reader.as_retriever().retrieve("old")]
+        assert reader.count == 2
     with VectorStoreIndex.open(file, model) as again:
         assert again.count == 2
+        assert again.store.verify() == []
+
+
+@pytest.mark.parametrize("endings", [("", "-wal"), ("-wal",)], ids=["a file and its log", "a log"])
+def test_what_a_killed_process_left_is_not_played_over_a_saved_index(
+    index, model, tmp_path, endings
+):
+    """SQLite would take the log beside a file for that file's own."""
+    file = tmp_path / "my.index"
+    with VectorStoreIndex.from_documents(
+        [Document(f"old {n}", id=f"old{n}") for n in range(50)],
+        path=tmp_path / "alive",
+        embed_model=model,
+    ):  # as it lies on the disk while the index is open
+        for ending in endings:
+            shutil.copy(tmp_path / f"alive{ending}", tmp_path / f"my.index{ending}")
+    assert (tmp_path / "my.index-wal").stat().st_size
+
+    index.save(file)
+
+    with VectorStoreIndex.open(file, model) as again:
+        assert list(again.store.content_hashes()) == ["mars", "venus", "empty"]
+        assert again.store.verify() == []
+
+
+def test_an_index_that_is_being_written_is_not_replaced_meanwhile(index, model, tmp_path):
+    file = tmp_path / "my.index"
+    index.save(file)
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        closing(SQLiteStore(file, timeout_s=0)) as store,
+    ):
+        index.save(tmp_path / "new")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreLockedError, match="being written"):
+            store.take_over(tmp_path / "new")
+        other.execute("ROLLBACK")
+        store.take_over(tmp_path / "new")
+        assert store.count() == 2
 
 
 def test_a_save_that_fails_leaves_the_old_index_and_no_litter(index, model, tmp_path, monkeypatch):
@@ -121,6 +166,19 @@ def test_a_file_that_is_no_index_is_not_overwritten(index, tmp_path, content):
         index.save(file)
     with pytest.raises(ConfigError, match="is a folder"):
         index.save(tmp_path)
+    assert file.read_bytes() == content
+
+
+def test_the_database_of_another_program_is_not_overwritten(index, tmp_path):
+    file = tmp_path / "places.sqlite"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE history (page TEXT)")
+        database.commit()
+    content = file.read_bytes()
+
+    with pytest.raises(ConfigError, match="is no index"):
+        index.save(file)
+
     assert file.read_bytes() == content
 
 

@@ -10,7 +10,8 @@ import os
 import shutil
 import sqlite3
 import threading
-from contextlib import contextmanager, suppress
+import time
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -25,6 +26,7 @@ CACHE_KIB = 32_768
 WAL_KEPT_BYTES = 64 << 20
 FULL_DISK_BYTES = 1 << 20
 _PRIMARY_CODE = 0xFF
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Connections:
@@ -93,6 +95,22 @@ class Connections:
                 yield connection
             finally:
                 connection.close()
+
+    def take_over(self, other: Path) -> None:
+        """Replace the whole content by that of another file; who reads sees old or new."""
+        deadline = time.monotonic() + self.timeout_s
+
+        def wait(status: int, _remaining: int, _total: int) -> None:
+            # Without this, the copy would wait for another writer without end.
+            if status in _BUSY and time.monotonic() > deadline:
+                message = f"{self.path} is being written by {_holder(self.path)}. Try again later."
+                raise StoreLockedError(message)
+
+        with (
+            self.looking() as target,
+            closing(connect(other, mode="ro", timeout_s=self.timeout_s)) as source,
+        ):
+            source.backup(target, progress=wait)
 
     def close(self) -> None:
         """Close all connections that no thread is using; the rest close when given back."""
@@ -205,7 +223,7 @@ def _file_facts(path: Path) -> tuple[int, int, int]:
 def _explained(error: sqlite3.Error, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & _PRIMARY_CODE
-    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    if primary in _BUSY:
         message = f"{path} is being written by {_holder(path)}. Try again when it is done."
         return StoreLockedError(message)
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _disk_is_full(path)):

@@ -326,6 +326,18 @@ class SQLiteStore:
                 self._note_write(connection, stamp=stamp)
         return done
 
+    def take_over(self, path: Path) -> None:
+        """Replace all there is by what another index file holds, in one transaction.
+
+        Args:
+            path: The other file.
+
+        Raises:
+            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
+        """
+        self._connections.take_over(path)
+        self._made_by = None
+
     def close(self) -> None:
         """Let go of the file; calling it twice is harmless."""
         self._connections.close()
