@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.readers.discovery import (
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
     AnyPath = str | os.PathLike[str]
 
+# What an index keeps beside itself, by the endings of its own name: no more than these, or the
+# file ``notes`` as an index would hide ``notes.md``.
+_BESIDE = re.compile(
+    r"(-migration(-lock)?|-before-migration(\.tmp)?)?(-wal|-shm|-journal)?|-snapshot(\.[^.]+\.tmp)?"
+)
+
 
 class PathReader(Reading):
     """Reads files, and folders with all below them.
@@ -37,8 +44,8 @@ class PathReader(Reading):
         paths: Files and folders; a file is read whatever the patterns say.
         relative_to: A document's id is its file's path from here; from the current
             folder by default.
-        leave_out: A file that is not read, nor any whose path begins with its path: an
-            index with the files beside it.
+        leave_out: An index that is not read, nor what it keeps beside itself: its log, its
+            snapshot, and what a migration needs.
         allow_empty: To find no file at all is no error.
         required_exts: As for ``SimpleDirectoryReader``, like all that follow.
         exclude: As above.
@@ -142,7 +149,10 @@ class PathReader(Reading):
         return as_id(os.path.relpath(path, self._base))
 
     def _is_left_out(self, path: str) -> bool:
-        return self._leave_out is not None and os.path.abspath(path).startswith(self._leave_out)
+        whole = os.path.abspath(path)
+        if self._leave_out is None or not whole.startswith(self._leave_out):
+            return False
+        return _BESIDE.fullmatch(whole, len(self._leave_out)) is not None
 
     def _nothing_read(self) -> None:
         super()._nothing_read()

@@ -60,9 +60,19 @@ def test_a_file_that_is_named_is_read_whatever_the_patterns_say(place):
 
 
 def test_the_index_and_the_files_beside_it_are_left_out(place):
-    for name in ("my.index", "my.index-wal", "my.index.snapshot"):
-        (place / name).write_text("not a document")
+    beside = ("-wal", "-shm", "-snapshot", "-snapshot.12-ab.tmp", "-migration", "-migration-wal",
+              "-migration-lock", "-before-migration", "-before-migration.tmp")  # fmt: skip
+    for ending in ("", *beside):
+        (place / f"my.index{ending}").write_text("not a document")
     assert not any("my.index" in one for one in ids(PathReader(["."], leave_out="my.index")))
+
+
+def test_files_whose_names_only_begin_like_the_index_are_read(place):
+    names = ["notes.md", "notes-2024.md", "notes-wal.md", "notes2", "notes-snapshot.md"]
+    for name in ("notes", *names):
+        (place / "docs" / "sub" / name).write_text("A text.")
+    reader = PathReader(["docs/sub"], leave_out="docs/sub/notes", relative_to="docs/sub")
+    assert sorted(ids(reader)) == sorted([*names, "b.txt"])
 
 
 def test_a_path_that_is_not_there_is_named_before_anything_is_read(place):
