@@ -68,7 +68,9 @@ class BundledEmbedding(LocalEmbedding):
             callback_manager=callback_manager,
         )
         self.options = Options(
-            "native", threads=threads or Settings.threads, on_truncation=on_truncation
+            "native",
+            threads=Settings.threads if threads is None else threads,
+            on_truncation=on_truncation,
         )
         self.on_truncation = on_truncation
         self.applied_prompts = Prompts()

@@ -113,7 +113,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
             normalize=normalize,
             truncate_dim=truncate_dim,
             batch_texts=embed_batch_size,
-            threads=threads or Settings.threads,
+            threads=Settings.threads if threads is None else threads,
             on_truncation=on_truncation,
             trust_remote_code=trust_remote_code,
             parallel_process=parallel_process,
@@ -122,14 +122,18 @@ class HuggingFaceEmbedding(LocalEmbedding):
             further=further,
         )
         choice = choose_by_keywords(self.options)
+        # Kept, but for the token, to find the model again where it is unpickled.
+        self._places: dict[str, Any] = {
+            "cache_folder": cache_folder,
+            "local_files_only": local_files_only,
+            "code": trust_remote_code,
+        }
         self.found = find_model(
             self.model_name,
             files=wanted_files(choice.backend if choice else "native", self.options.file_name),
             revision=revision,
-            cache_folder=cache_folder,
             token=token,
-            local_files_only=local_files_only,
-            code=trust_remote_code,
+            **self._places,
         )
         self._folder = read_folder(self.found.path)
         self.applied_prompts = choose_prompts(
@@ -218,6 +222,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
                 self.model_name,
                 files=wanted_files(self.choice.backend, self.options.file_name),
                 revision=self.found.revision,
+                **self._places,
             )
             self._folder = read_folder(self.found.path)
         self._open(self.choice)

@@ -208,6 +208,26 @@ def test_it_survives_pickling(roundtrip):
     assert again.fingerprint == model.fingerprint
 
 
+def test_a_model_that_may_not_ask_the_hub_may_not_after_pickling_either(tmp_path):
+    snapshot = tmp_path / "hub" / "models--owner--tiny" / "snapshots" / ("a" * 40)
+    shutil.copytree(BERT, snapshot)
+    model = HuggingFaceEmbedding(
+        "owner/tiny", revision="a" * 40, cache_folder=tmp_path / "hub", local_files_only=True
+    )
+    pickled = pickle.dumps(model)
+    shutil.rmtree(snapshot)
+
+    with pytest.raises(ModelLoadError, match="local_files_only=True") as caught:
+        pickle.loads(pickled)
+
+    assert str(tmp_path / "hub") in str(caught.value)
+
+
+def test_no_threads_at_all_is_refused():
+    with pytest.raises(ConfigError, match="threads must be a whole number of at least 1, not 0"):
+        HuggingFaceEmbedding(str(BERT), threads=0)
+
+
 def test_weights_that_give_nan_name_the_text(folder):
     tensors = {k: v.copy() for k, v in SafetensorsFile(folder / "model.safetensors").items()}
     tensors["encoder.layer.1.output.LayerNorm.bias"][3] = np.nan
