@@ -29,10 +29,13 @@ PAGES = ROOT / "docs" / "reference"
 MODULES = (
     "core.schema",
     "core.settings",
-    "core.readers",
+    "core.readers.directory",
+    "core.readers.file",
     "core.splitter",
     "core.index",
     "core.writable",
+    "core.storage",
+    "core.migration",
     "core.retriever",
     "core.query_engine",
     "core.filters",
@@ -124,6 +127,9 @@ def public_modules() -> Iterator[tuple[str, str]]:
         place = pattern.replace(".", "/")
         # A store may be a folder: what it shows is what its __init__ names.
         paths = [*PACKAGE.glob(f"{place}.py"), *PACKAGE.glob(f"{place}/store.py")]
+        if not paths:
+            message = f"MODULES names {pattern!r}, and there is no such module."
+            raise SystemExit(message)
         for path in sorted(paths):
             if not path.name.startswith("_"):
                 name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

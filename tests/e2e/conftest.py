@@ -4,10 +4,8 @@ The hub is a cache on disk that holds a tiny model under each of the names in
 ``HUB_MODELS``; OpenAI and Azure are played by a loopback server.
 """
 
-import contextlib
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -39,6 +37,9 @@ DATA = {
 @pytest.fixture
 def surroundings(tmp_path, monkeypatch):
     """A folder with texts, and stand-ins for what is not on this machine."""
+    # Before the environment is changed: it is read at import, and would be kept.
+    from huggingface_hub import constants
+
     from nearfield.testing.openai_server import OpenAIServer
 
     (tmp_path / "data").mkdir()
@@ -52,11 +53,8 @@ def surroundings(tmp_path, monkeypatch):
     for model in HUB_MODELS:
         put_in_cache(hub, model)
     monkeypatch.setenv("HF_HUB_CACHE", str(hub))
-    if "huggingface_hub" in sys.modules or _importable("huggingface_hub"):
-        from huggingface_hub import constants
-
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -64,12 +62,6 @@ def surroundings(tmp_path, monkeypatch):
         monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", server.azure_endpoint)
         monkeypatch.setenv("OPENAI_API_VERSION", "2024-10-21")
         yield tmp_path
-
-
-def _importable(name):
-    with contextlib.suppress(ImportError):
-        return bool(__import__(name))
-    return False
 
 
 def put_in_cache(hub, model, *, dim=32, layers=2):

@@ -160,3 +160,14 @@ def test_a_block_that_fails_fails_its_page(tmp_path):
         page.write_text(wrong)
         with pytest.raises((ZeroDivisionError, AssertionError, pytest.fail.Exception)):
             Page(page).run()
+
+
+def test_every_file_that_the_architecture_names_is_there():
+    text = FENCE.sub("", (ROOT / "ARCHITECTURE.md").read_text())
+    named = re.findall(r"`([\w*./-]+(?:\.py|\.md|/|/\*))`", text)
+    places = [ROOT, ROOT / "src" / "nearfield"]
+
+    gone = [one for one in named if not any(list(place.glob(one.strip("/"))) for place in places)]
+
+    assert len(named) > 20
+    assert gone == []
