@@ -35,7 +35,6 @@ MODULES = (
     "core.index",
     "core.writable",
     "core.storage",
-    "core.migration",
     "core.retriever",
     "core.query_engine",
     "core.filters",
