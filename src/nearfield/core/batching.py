@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nearfield.core.vectors import as_matrix
 from nearfield.errors import InvalidVectorsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+
     from nearfield.core.vectors import Vector, Vectors
+else:
+    from nearfield.core.arrays import np
 
 PREVIEW_CHARACTERS = 60
 

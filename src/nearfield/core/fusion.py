@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from nearfield.core.schema import Node
     from nearfield.core.vectors import Vector, Vectors
+else:
+    from nearfield.core.arrays import np
 
 RRF_CONSTANT = 60
 """The constant of the paper; it damps what the very first ranks weigh."""

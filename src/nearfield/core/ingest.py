@@ -23,8 +23,6 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
 from nearfield.core.progress import progress
@@ -36,11 +34,15 @@ from nearfield.errors import DimensionMismatchError, InvalidVectorsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
+
     from nearfield.core.drafts import Draft, Window
     from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.schema import Document, Metadata, Node
     from nearfield.core.store import Header, VectorStore
     from nearfield.core.vectors import Vector, Vectors
+else:
+    from nearfield.core.arrays import np
 
 FEW_DOCUMENTS = 1000
 DELETED_AT_ONCE = 1000

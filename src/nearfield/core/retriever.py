@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import numpy as np
-
 from nearfield.core.aside import in_thread
 from nearfield.core.fusion import maximal_marginal_relevance, reciprocal_rank_fusion
 from nearfield.core.schema import QueryBundle
@@ -18,11 +16,15 @@ from nearfield.errors import ConfigError, NotSupportedError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import numpy as np
+
     from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import NodeWithScore
     from nearfield.core.store import QueryMode, VectorStore
     from nearfield.core.vectors import Vector, Vectors
+else:
+    from nearfield.core.arrays import np
 
 SearchMode = Literal["vector", "text", "hybrid", "mmr"]
 """By vectors; by words (BM25); by both, fused by rank; by vectors, made diverse."""

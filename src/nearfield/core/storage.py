@@ -8,8 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.registry import STORES, find
@@ -19,8 +17,12 @@ from nearfield.errors import ConfigError, CorruptStoreError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
     from nearfield.core.index import VectorStoreIndex
     from nearfield.core.store import VectorStore
+else:
+    from nearfield.core.arrays import np
 
 DEFAULT_PERSIST_DIR = "./storage"
 FILE_NAME = "index.nearfield"

@@ -9,18 +9,30 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nearfield.errors import ConfigError, DimensionMismatchError, InvalidVectorsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Vectors = NDArray[np.float32]
-"""A matrix of vectors, ``(n, dim)`` float32, C-contiguous."""
-Vector = NDArray[np.float32]
-"""One vector, ``(dim,)`` float32."""
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+    """A matrix of vectors, ``(n, dim)`` float32, C-contiguous."""
+    Vector = NDArray[np.float32]
+    """One vector, ``(dim,)`` float32."""
+else:
+    from nearfield.core.arrays import np
+
+
+def __getattr__(name: str) -> object:
+    """Give the array types at run time too, without numpy until then."""
+    if name in ("Vector", "Vectors"):
+        from numpy.typing import NDArray  # noqa: PLC0415
+
+        return NDArray[np.float32]
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 class SimilarityMode(str, Enum):

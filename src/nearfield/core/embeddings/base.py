@@ -11,8 +11,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from nearfield.core.aside import in_thread
 from nearfield.core.batching import make_plan
 from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta
@@ -26,10 +24,14 @@ from nearfield.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
+
     from nearfield.core.batching import Budget, Plan
     from nearfield.core.cache import EmbeddingCache
     from nearfield.core.tokens import TokenMeasure
     from nearfield.core.vectors import Vectors
+else:
+    from nearfield.core.arrays import np
 
 InputType = Literal["query", "document"]
 """What a text is: a question, or something to be found."""
