@@ -79,6 +79,7 @@ class EmbeddingCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
+        self._inherited: list[sqlite3.Connection] = []
 
     def get_many(
         self, fingerprint: str, input_type: str, texts: Sequence[str]
@@ -158,7 +159,8 @@ class EmbeddingCache:
     def close(self) -> None:
         """Let go of the file; it is opened again when next needed."""
         with self._lock:
-            if self._connection is not None and self._owner == os.getpid():
+            self._leave_inherited()
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
@@ -181,16 +183,27 @@ class EmbeddingCache:
                 message = f"The embedding cache {self.path} cannot be used: {error}. Delete it."
                 raise StoreError(message) from error
 
+    def _leave_inherited(self) -> None:
+        # A connection must not cross a fork: the child opens its own, and keeps the parent's
+        # for ever, as it may neither use nor close it.
+        if self._connection is not None and self._owner != os.getpid():
+            self._inherited.append(self._connection)
+            self._connection = None
+
     def _connect(self) -> sqlite3.Connection:
-        # A connection must not cross a fork: the child opens its own.
-        if self._connection is None or self._owner != os.getpid():
+        self._leave_inherited()
+        if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-            # Larger pages hold several vectors each; the default of 4 KiB wastes most of one.
-            connection.execute("PRAGMA page_size = 16384")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
+            try:
+                # Larger pages hold several vectors each; the default of 4 KiB wastes most of one.
+                connection.execute("PRAGMA page_size = 16384")
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.executescript(_SCHEMA)
+            except BaseException:
+                connection.close()
+                raise
             self._connection, self._owner = connection, os.getpid()
         return self._connection
 

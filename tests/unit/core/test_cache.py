@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
+import os
 import pickle
 import sqlite3
 
@@ -103,6 +105,25 @@ def test_it_can_be_pickled(cache):
 
     assert list(copy.get_many("model", "document", ["a"])) == ["a"]
     copy.close()
+
+
+def test_a_forked_child_neither_uses_nor_closes_its_parents_connection(cache, monkeypatch):
+    freed = []
+
+    class Watched(sqlite3.Connection):
+        def __del__(self):
+            freed.append(id(self))
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Watched, **k))
+    cache.put_many("model", "document", ["a"], vectors(1))
+    monkeypatch.setattr(os, "getpid", lambda: 0)  # as a child sees itself
+
+    assert list(cache.get_many("model", "document", ["a"])) == ["a"]
+    cache.close()
+
+    gc.collect()
+    assert len(freed) == 1  # its own
 
 
 def _put_some(path, start):
