@@ -167,6 +167,9 @@ def check_texts(texts: Any) -> None:
     if isinstance(texts, (str, bytes)):
         message = "Expected a list of texts, got one text. Write [text]."
         raise TypeError(message)
+    if not hasattr(texts, "__len__"):  # an iterator would be used up here, before it is read
+        message = f"Expected a list of texts, got {type(texts).__name__}. Write list(texts)."
+        raise TypeError(message)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             message = f"Text {number} is of type {type(text).__name__}, not str."

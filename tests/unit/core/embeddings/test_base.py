@@ -72,6 +72,13 @@ def test_vectors_come_in_the_order_of_the_texts_duplicates_included(kind):
     assert vectors.flags.c_contiguous
 
 
+def test_an_iterator_is_refused_with_the_remedy_before_it_is_used_up():
+    texts = iter(TEXTS)
+    with pytest.raises(TypeError, match=r"got list_iterator\. Write list\(texts\)"):
+        OneHook().encode(texts)
+    assert list(texts) == TEXTS
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_question_is_embedded_as_a_question(kind):
     assert kind().encode(["a"], input_type="query").tolist() == [row("a", 2.0)]
