@@ -52,9 +52,10 @@ def command(*, model: str | None, as_json: bool) -> int:
 
 
 def _engine() -> dict[str, Any]:
+    from nearfield.core.settings import Settings  # noqa: PLC0415
     from nearfield.runtime.native import engine_facts  # noqa: PLC0415
 
-    return engine_facts()
+    return engine_facts() | {"threads": Settings.threads}
 
 
 def _model(name: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from nearfield.cli.options import model_option
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.vectors import Vectors
 
 TEXTS_AT_ONCE = 4096
@@ -64,20 +65,33 @@ def command(
     if form == "npy" and output_path is None and sys.stdout.isatty():
         message = "npy is binary: add --output FILE, or pipe it."
         raise click.UsageError(message)
-    # Opened before anything is computed: a folder that cannot be written to costs nothing.
-    if output_path is None:
-        _embed(_source(texts, input_path), form, sys.stdout.buffer, model, query=query)
-        return
-    with output_path.open("wb") as out:
-        _embed(_source(texts, input_path), form, out, model, query=query)
-
-
-def _embed(
-    source: Iterator[str], form: str, out: BinaryIO, model: str | None, *, query: bool
-) -> None:
+    if input_path is not None and str(input_path) != "-" and not input_path.exists():
+        message = f"There is no file {input_path}."
+        raise click.ClickException(message)
+    if _same_file(input_path, output_path):
+        message = f"{output_path} is the input too, which would be lost. Name another --output."
+        raise click.UsageError(message)
     from nearfield.core.embeddings import resolve_embed_model  # noqa: PLC0415
 
     embedding = resolve_embed_model(model)
+    # Opened before anything is computed, so that a folder that cannot be written to costs
+    # nothing; but after all that may be misspelt, so that a mistake empties no file.
+    if output_path is None:
+        _embed(_source(texts, input_path), form, sys.stdout.buffer, embedding, query=query)
+        return
+    with output_path.open("wb") as out:
+        _embed(_source(texts, input_path), form, out, embedding, query=query)
+
+
+def _same_file(one: Path | None, other: Path | None) -> bool:
+    if one is None or other is None or not (one.is_file() and other.is_file()):
+        return False
+    return one.samefile(other)
+
+
+def _embed(
+    source: Iterator[str], form: str, out: BinaryIO, embedding: BaseEmbedding, *, query: bool
+) -> None:
     parts: list[Vectors] = []
     for some in _slices(source):
         vectors = embedding.encode(some, input_type="query" if query else "document")

@@ -103,7 +103,7 @@ def _rankings(
 
 def _questions(path: Path) -> dict[str, str]:
     questions = {}
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:

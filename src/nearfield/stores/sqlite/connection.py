@@ -246,7 +246,7 @@ def _explained(error: sqlite3.Error, path: Path) -> StoreError:
     if primary in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT} or code is None:
         # No code: Python could not decode what SQLite gave it.
         message = (
-            f"{path} is damaged or not an index ({error}). Run `nearfield verify` on it, "
+            f"{path} is damaged or not an index ({error}). If `nearfield repair` cannot mend it, "
             "restore it from a copy, or build it again."
         )
         return CorruptStoreError(message)
