@@ -68,6 +68,15 @@ def test_an_empty_folder_a_missing_path_and_a_binary_file_change_no_index(place)
     assert (place / "nearfield.index").read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [None, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0"])
+def test_where_there_is_nothing_to_read_no_index_is_made(tmp_path, content):
+    (tmp_path / "docs").mkdir()
+    if content is not None:
+        (tmp_path / "docs" / "photo").write_bytes(content)
+    refused("index", "docs", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["docs"]
+
+
 def test_bytes_that_are_no_utf_8_are_decoded_and_found(place):
     (place / "docs" / "cafe.txt").write_bytes(
         "Un café à la crème, s'il vous plaît.".encode("cp1252")

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from contextlib import closing, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,8 @@ def command(
         allow_empty=prune,  # all may be gone, and is to be forgotten
     )
     total = reader.count()
+    documents = reader.iter_data()
+    first = list(islice(documents, 1))  # where there is nothing to read, no index is made
     sizes = {"chunk_size": chunk_size, "chunk_overlap": chunk_overlap}
     given = {name: value for name, value in sizes.items() if value is not None}
     with (
@@ -101,11 +104,11 @@ def command(
     ):
         if dry_run:
             removable = reader.covers if prune else None
-            found = index.estimate(reader.iter_data(), removable=removable, total=total)
+            found = index.estimate(chain(first, documents), removable=removable, total=total)
             tell_estimate(found, index.embed_model, reader.skipped, index_path, as_json=as_json)
             return 0
         report = index.ingest(
-            reader.iter_data(),
+            chain(first, documents),
             removable=reader.covers if prune else None,
             show_progress=True,
             total=total,

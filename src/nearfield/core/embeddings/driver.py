@@ -3,7 +3,8 @@
 Both keep only so many batches under way as the model allows, and no finished one waiting,
 so memory stays bounded. When a batch fails, no further one is begun, those under
 way are finished and kept, and the first failure is raised: what was paid for is
-not thrown away. A cancelled or interrupted call stops at once instead.
+not thrown away. A cancelled call stops at once instead; an interrupted one begins
+no further batch either, and ends with those that threads have under way.
 """
 
 from __future__ import annotations
