@@ -44,6 +44,30 @@ def test_peers_are_timed_and_reported(tmp_path):
     assert "nearfield-nothing did not run" in table
 
 
+def test_the_overhead_of_encode_is_told_by_workload(tmp_path):
+    model = ROOT / "tests" / "data" / "models" / "bert"
+
+    table = run("benchmarks.overhead", model, "--rounds", 1, "--out", tmp_path / "out.json")
+
+    ratios = json.loads((tmp_path / "out.json").read_text())["ratios"]
+    assert list(ratios) == ["short", "passages", "mixed"]
+    assert all(len(ratios[name][clock]) == 1 for name in ratios for clock in ("wall", "cpu"))
+    assert "| 512 short | " in table
+
+
+@pytest.mark.parametrize("way", [(), ("--index",)])
+def test_memory_is_noted_while_texts_stream(tmp_path, way):
+    out = tmp_path / "out.json"
+
+    run("benchmarks.streaming", "--texts", 300, "--every", 100, "--out", out, *way)
+
+    runs = json.loads(out.read_text())["runs"]
+    assert [name.partition(" ")[0] for name in runs] == ["StaticEmbedding", "HuggingFaceEmbedding"]
+    for notes in runs.values():
+        assert [note["texts"] for note in notes] == [100, 200, 300]
+        assert all(10 < note["rss_mb"] < 2000 for note in notes)
+
+
 def test_retrieval_is_scored_by_the_judgements(tmp_path):
     texts = {"mars": "Mars is the red planet.", "soup": "Boil lentils for soup."}
     entries = [json.dumps({"id": name, "text": text}) for name, text in texts.items()]
