@@ -52,6 +52,9 @@ class Document:
             that equal texts are one document.
         id_: The same as ``id``, as LlamaIndex spells it.
         doc_id: The same as ``id``, as LlamaIndex spells it.
+
+    Raises:
+        TypeError: The text or the id is no string.
     """
 
     text: str
@@ -67,6 +70,13 @@ class Document:
         id_: str | None = None,
         doc_id: str | None = None,
     ) -> None:
+        if not isinstance(text, str):
+            message = f"The text of a Document must be str, not {type(text).__name__}."
+            raise TypeError(message)
+        for given in (id, id_, doc_id):
+            if not isinstance(given, str | None):
+                message = f"The id of a Document must be str, not {type(given).__name__}."
+                raise TypeError(message)
         name = id or id_ or doc_id or f"doc-{content_hash(text)[:24]}"
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "metadata", dict(metadata or {}))
@@ -112,7 +122,9 @@ def as_document(item: object) -> Document:
     """
     if isinstance(item, Document):
         return item
-    text = getattr(item, "page_content", None) or getattr(item, "text", None)
+    text = getattr(item, "page_content", None)
+    if text is None:
+        text = getattr(item, "text", None)
     if not isinstance(text, str):
         hint = " Write Document(text=...)." if isinstance(item, str) else ""
         message = f"Expected a Document, got {type(item).__name__}.{hint}"
