@@ -31,7 +31,7 @@ class Connection:
     """
 
     name: str
-    base_url: str
+    base_url: str = field(repr=False)  # may hold a password
     key: Secret = field(default_factory=Secret)
     needs_key: bool = True
     timeout_s: float = 60.0
@@ -42,7 +42,8 @@ class Connection:
         """Refuse an address that cannot be one, and a missing key, at once."""
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
-            message = f"{self.name}: {self.where!r} is no address. Write it like 'https://host/v1'."
+            shown = self.base_url.rpartition("@")[2]  # what stands before may be a password
+            message = f"{self.name}: {shown!r} is no address. Write it like 'https://host/v1'."
             raise ConfigError(message)
         if not self.timeout_s > 0:
             message = f"{self.name}: timeout must be more than 0 seconds, not {self.timeout_s!r}."
