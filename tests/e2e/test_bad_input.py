@@ -18,14 +18,14 @@ NEARFIELD = Path(sys.executable).with_name("nearfield")
 LINE_BYTES = 50_000_000
 
 
-def nearfield(*words: object, cwd: Path, stdin: bytes = b""):
+def nearfield(*words: object, cwd: Path, stdin: bytes = b"", **more: str):
     """Run a command to its end, and give its exit code, its output and its errors."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         [NEARFIELD, *map(str, words)],
         cwd=cwd,
         input=stdin,
-        env={**kept, "PYTHONWARNINGS": "error:::nearfield", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**kept, "PYTHONWARNINGS": "error:::nearfield", **more},
         capture_output=True,
         timeout=120,
         check=False,
@@ -95,6 +95,19 @@ def test_bytes_that_are_no_utf_8_are_no_line_to_embed(tmp_path):
     assert "Line 2 of standard input is not UTF-8" in refused(
         "embed", cwd=tmp_path, stdin=b"fine\n\xff\xfe\n"
     )
+
+
+def test_an_output_that_knows_no_accents_gets_what_it_can_show(place):
+    (place / "docs" / "cafe.txt").write_text("Un café à la crème.", "utf-8")
+    assert nearfield("index", "docs", cwd=place)[0] == 0
+    search = ["search", "coffee with cream", "-k", "1"]
+
+    code, shown, errors = nearfield(*search, cwd=place, PYTHONIOENCODING="ascii")
+    assert (code, errors) == (0, "")
+    assert "Un caf? ? la cr?me." in shown
+    code, output, _ = nearfield(*search, "--json", cwd=place, PYTHONIOENCODING="ascii")
+    assert code == 0
+    assert json.loads(output)["results"][0]["text"] == "Un café à la crème."
 
 
 @pytest.mark.parametrize("question", ["", "   ", "\n"])

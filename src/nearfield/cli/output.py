@@ -26,8 +26,9 @@ _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 def print_json(value: object) -> None:
-    """Print a value as one JSON document."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """Print a value as one JSON document, spelt out where the output is not UTF-8."""
+    plain = not str(sys.stdout.encoding).lower().startswith("utf")
+    click.echo(json.dumps(value, ensure_ascii=plain, indent=2, default=str))
 
 
 def console(*, stderr: bool = False) -> Console:
