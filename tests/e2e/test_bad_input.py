@@ -219,7 +219,6 @@ def test_two_processes_index_the_same_folder_into_the_same_file(tmp_path):
 def test_one_line_of_fifty_megabytes_is_split_in_bounded_memory(tmp_path):
     """Split alone, as embedding it takes minutes; what is split is embedded in windows."""
     script = f"""
-import resource, sys
 from itertools import islice
 from nearfield.core import Document, SentenceSplitter, Settings
 from nearfield.core.readers import PathReader
@@ -229,7 +228,8 @@ assert len(document.text) == {LINE_BYTES}
 nodes = list(islice(SentenceSplitter.for_model(Settings.embed_model).iter_nodes([document]), 2000))
 assert all(document.text[node.start : node.end] == node.text for node in nodes)
 assert max(len(node.text) for node in nodes) < 3000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = open("/proc/self/status").read()  # not ru_maxrss: a process inherits its parent's
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
     words = b"mars is a planet of rust and dust and of no rain at all "
     with (tmp_path / "line.txt").open("wb") as file:
@@ -268,3 +268,11 @@ def test_a_line_separator_inside_a_question_ends_no_line_of_judged_questions(pla
     code, output, errors = nearfield(*words, "--json", cwd=place)
     assert code == 0, errors
     assert json.loads(output)["scores"]["vector"]["ndcg_at_10"] == 1.0
+
+
+def test_debug_behind_two_dashes_is_a_text(tmp_path):
+    """Options end at ``--``: what follows is embedded, whatever it looks like."""
+    code, output, errors = nearfield("embed", "--", "--debug", cwd=tmp_path)
+
+    assert (code, errors) == (0, "")
+    assert len(output.splitlines()) == 1

@@ -22,12 +22,17 @@ from nearfield.core import Document, VectorStoreIndex
 from nearfield.testing.fake import FakeEmbedding
 
 class Telling(FakeEmbedding):
+    told = 0
+
     def _encode(self, texts, input_type):
+        if self.told == stop:
+            sys.stdin.read()  # until the signal comes: no clock decides how far it got
         vectors = super()._encode(texts, input_type)
         print(json.dumps(texts), flush=True)
+        self.told += 1
         return vectors
 
-folders, target = sys.argv[1:-1], sys.argv[-1]
+stop, folders, target = int(sys.argv[1]), sys.argv[2:-1], sys.argv[-1]
 files = sorted(file for folder in folders for file in Path(folder).iterdir())
 documents = (Document(file.read_text(), {"file": file.name}, id=file.name) for file in files)
 VectorStoreIndex.from_documents(
@@ -37,13 +42,15 @@ VectorStoreIndex.from_documents(
 
 
 class Indexer:
-    """The process that indexes, and the texts it says it embedded."""
+    """The process that indexes, and the texts it says it embedded.
 
-    def __init__(self, *arguments):
-        command = [sys.executable, "-c", INDEXER, *map(str, arguments)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    With ``stop`` it waits, once it has embedded so many batches, for the signal that ends it.
+    """
+
+    def __init__(self, *arguments, stop=-1):
+        command = [sys.executable, "-c", INDEXER, str(stop), *map(str, arguments)]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen(command, **pipes, text=True)
         self.embedded = []
 
     def read(self, batches):
@@ -58,6 +65,7 @@ class Indexer:
                 self.embedded.extend(json.loads(line))
         errors = self.process.stderr.read()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
         self.process.stderr.close()
         return errors
@@ -102,7 +110,7 @@ def uninterrupted(folder, tmp_path_factory):
 
 def stop_and_go_on(folder, path, batches, how):
     """Stop an indexer after some batches, then run one to the end; give what each embedded."""
-    first = Indexer(folder, path)
+    first = Indexer(folder, path, stop=batches)
     first.read(batches)
     first.process.send_signal(how)
     first.end()
@@ -154,7 +162,7 @@ def test_a_run_killed_again_and_again_still_ends(folder, tmp_path, uninterrupted
     path = tmp_path / "index"
     progress = []
     for _ in range(3):
-        indexer = Indexer(folder, path)
+        indexer = Indexer(folder, path, stop=4)
         indexer.read(4)
         indexer.process.kill()
         indexer.end()
@@ -174,7 +182,7 @@ def test_a_killed_update_leaves_every_document_old_or_new(folder, tmp_path, unin
     for file in folder.iterdir():
         (changed / file.name).write_text("Anew. " + file.read_text())
 
-    indexer = Indexer(changed, path)
+    indexer = Indexer(changed, path, stop=3)
     indexer.read(3)
     indexer.process.kill()
     indexer.end()

@@ -99,9 +99,12 @@ def run(words: list[str]) -> int:
     Returns:
         The exit code.
     """
-    debug = "--debug" in words
-    # --debug is taken before the command and after it.
-    words = ["--debug", *(word for word in words if word != "--debug")] if debug else words
+    # --debug is taken before the command and after it; behind "--" it is a text like any other.
+    end = words.index("--") if "--" in words else len(words)
+    options, texts = words[:end], words[end:]
+    debug = "--debug" in options
+    if debug:
+        words = ["--debug", *(word for word in options if word != "--debug"), *texts]
     try:
         outcome: Any = group.main(words, prog_name="nearfield", standalone_mode=False)
     except click.ClickException as error:

@@ -36,7 +36,12 @@ def command(
 
         retriever = index.as_retriever(similarity_top_k=top_k, mode=mode)
         answer = retriever.search([question])[0]
-        spans = best_spans(retriever.embed_model, question, answer.nodes)
+        # Sentences are compared by the model: where that costs money, none is marked.
+        spans = (
+            [None] * len(answer.nodes)
+            if retriever.embed_model.is_remote
+            else best_spans(retriever.embed_model, question, answer.nodes)
+        )
     if as_json:
         results = [as_record(n, best=span) for n, span in zip(answer.nodes, spans, strict=True)]
         print_json({"question": question, "engine": answer.engine, "results": results})

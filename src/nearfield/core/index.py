@@ -132,8 +132,13 @@ class VectorStoreIndex(WritableIndex):
                     "Pass path, store or storage_context, not several: an index has one place."
                 )
                 raise ConfigError(message)
-            store = open_store(path)
-        index = cls(store=store, storage_context=storage_context, **options)
+            with _closed_on_failure(open_store(path)) as own:
+                return cls._filled(documents, store=own, **options)
+        return cls._filled(documents, store=store, storage_context=storage_context, **options)
+
+    @classmethod
+    def _filled(cls, documents: Iterable[Document], **options: Any) -> Self:
+        index = cls(**options)
         warn_of(index.ingest(documents), index.embed_model)
         return index
 
@@ -278,7 +283,8 @@ class VectorStoreIndex(WritableIndex):
         """What the index has of each document, by document id."""
         known = {name: RefDocInfo([], facts) for name, facts in self.store.documents()}
         for node, _ in self.store.nodes():
-            known[node.document_id].node_ids.append(node.id)
+            if node.document_id in known:  # else it came since, by somebody else
+                known[node.document_id].node_ids.append(node.id)
         return known
 
     @property

@@ -110,8 +110,11 @@ def _entries(store: VectorStore, dim: int) -> Iterator[Entry]:
     """Give the documents of a store with all they have, in the order of writing."""
     hashes, facts = store.content_hashes(), dict(store.documents())
     for name, pairs in groupby(store.nodes(), lambda pair: pair[0].document_id):
+        content = hashes.pop(name, None)
+        if content is None:  # written since the hashes were read, by somebody else
+            continue
         nodes, vectors = zip(*pairs, strict=True)
-        yield Entry(name, hashes.pop(name), nodes, np.stack(vectors), facts.get(name, {}))
+        yield Entry(name, content, nodes, np.stack(vectors), facts.get(name, {}))
     for name, content in hashes.items():  # documents without a node
         yield Entry(name, content, [], np.zeros((0, dim), np.float32), facts.get(name, {}))
 

@@ -67,6 +67,8 @@ class RemoteEmbedding(BaseEmbedding):
         callback_manager: Accepted for LlamaIndex's sake, not used.
     """
 
+    is_remote = True
+
     num_workers: int | None = DEFAULT_WORKERS
     sends_empty_texts = True
 

@@ -14,7 +14,6 @@ The compiled part, its number formats and its promises: docs/native-engine.md.
 
 from __future__ import annotations
 
-import os
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfield.core.settings import available_cores
 from nearfield.errors import ConfigError, ModelLoadError
 from nearfield.runtime.pooling import Activation, Dense, Head, Pooling, apply_head
 from nearfield.runtime.reference import token_states
@@ -80,13 +80,6 @@ def select_isa(name: str | None) -> None:
 def instruction_set() -> str:
     """Name the kernel set in use."""
     return _chosen or next(iter(instruction_sets()), REFERENCE)
-
-
-def available_cores() -> int:
-    """Give the number of processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def engine_facts() -> dict[str, Any]:

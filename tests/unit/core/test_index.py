@@ -19,6 +19,7 @@ from nearfield.core import (
     VectorStoreIndex,
 )
 from nearfield.errors import ConfigError, DimensionMismatchError, ModelMismatchError, StoreError
+from nearfield.stores.sqlite import SQLiteStore
 from nearfield.testing.fake import FakeEmbedding
 
 PLANETS = [
@@ -441,3 +442,36 @@ def test_nodes_of_a_splitter_get_their_documents_id_and_ids_of_their_own(model):
 def test_transformations_that_cannot_split_are_refused(model, wrong):
     with pytest.raises(ConfigError, match=r"split|empty|not a function"):
         VectorStoreIndex.from_documents(PLANETS, embed_model=model, transformations=wrong)
+
+
+def test_a_failed_first_indexing_leaves_no_open_file(tmp_path, monkeypatch):
+    """What was opened by ``from_documents(path=)`` is closed by it when it fails."""
+    closed = []
+    real = SQLiteStore.close
+    monkeypatch.setattr(SQLiteStore, "close", lambda self: (closed.append(self.path), real(self)))
+
+    with pytest.raises(TypeError):
+        VectorStoreIndex.from_documents(
+            [object()], path=tmp_path / "new.index", embed_model=FakeEmbedding()
+        )
+
+    assert closed == [tmp_path / "new.index"]
+
+
+def test_a_document_written_while_the_index_is_saved_is_no_error(tmp_path):
+    """Another process may add a document between the reading of hashes and of nodes."""
+    index = VectorStoreIndex.from_documents(
+        [Document("An old text.", id="old")], embed_model=FakeEmbedding()
+    )
+    store = index.store
+    real = store.nodes
+
+    def nodes(*args):
+        index.insert(Document("A new text.", id="new"))
+        return real(*args)
+
+    store.nodes = nodes
+    index.save(tmp_path / "saved.index")
+
+    with VectorStoreIndex.open(tmp_path / "saved.index", embed_model=FakeEmbedding()) as saved:
+        assert list(saved.store.content_hashes()) == ["old"]

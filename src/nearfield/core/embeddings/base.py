@@ -55,6 +55,8 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
     num_workers: int | None = None
     cache: EmbeddingCache | None = None
     on_truncation: Literal["warn", "error", "ignore"] = "warn"
+    is_remote: bool = False
+    """Whether texts leave this machine, and may cost money."""
     _dim: int | None = None
     _totals: EmbeddingReport | None = None
 
@@ -72,7 +74,7 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         if embed_batch_size is not None:
             self.embed_batch_size = _checked_batch_size(embed_batch_size)
         if num_workers is not None:
-            self.num_workers = num_workers
+            self.num_workers = _checked_workers(num_workers)
         if cache is not None:
             self.cache = cache
 
@@ -311,11 +313,11 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
 
     def _plan_batch_size(self) -> int:
         """The most texts in one batch of a plan."""
-        return self.embed_batch_size
+        return _checked_batch_size(self.embed_batch_size)  # it may have been assigned since
 
     def _plan_workers(self) -> int:
         """How many batches of a plan may be under way at once."""
-        return self.num_workers or 1
+        return 1 if self.num_workers is None else _checked_workers(self.num_workers)
 
     def _plan_budget(self) -> Budget | None:
         """What a batch of a plan may weigh; ``None`` for no limit."""
@@ -358,6 +360,13 @@ def _prefers_single_hooks(cls: type, input_type: InputType) -> bool:
 
 def _rows(values: object) -> Any:
     return values if isinstance(values, (list, tuple)) else np.asarray(values)
+
+
+def _checked_workers(workers: int) -> int:
+    if not isinstance(workers, int) or workers < 1:
+        message = f"num_workers must be a whole number of at least 1, not {workers!r}."
+        raise ConfigError(message)
+    return workers
 
 
 def _checked_batch_size(size: int) -> int:

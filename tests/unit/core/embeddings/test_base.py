@@ -413,3 +413,23 @@ def test_models_of_other_names_have_other_fingerprints():
 def test_half_a_character_is_told_with_its_place_and_the_way_out():
     with pytest.raises(ConfigError, match=r"Text 1 .*lone surrogate\) at 2.*'replace'"):
         FakeEmbedding().encode(["fine", "ab\ud800"])
+
+
+@pytest.mark.parametrize("size", [0, -1, 4096, 2.5])
+def test_a_batch_size_assigned_later_is_checked_too(size):
+    model = OneHook()
+    model.embed_batch_size = size
+
+    with pytest.raises(ConfigError, match="embed_batch_size"):
+        model.encode(["a"])
+
+
+@pytest.mark.parametrize("workers", [0, -3, 1.5])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(workers):
+    with pytest.raises(ConfigError, match="num_workers"):
+        OneHook(num_workers=workers)
+
+    model = OneHook()
+    model.num_workers = workers
+    with pytest.raises(ConfigError, match="num_workers"):
+        model.encode(["a"])
