@@ -112,6 +112,7 @@ void widen_row(const struct table *table, int row, float *to);
 
 struct layer {
   struct linear qkv, mix, inner, outer;
+  int16_t *weights; /* of all four, in one block */
   float *norms; /* attention norm weight, bias, output norm weight, bias: width each */
 };
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEM_TOKENS 128
+#define ITEM_TOKENS 256 /* fewer read the weights oftener, more leave the caches */
 #define WORTH_SHARING 20000000 /* multiplications below which waking a thread costs more */
 
 struct workspace {

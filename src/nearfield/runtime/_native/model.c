@@ -12,9 +12,9 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 
 void *aligned(size_t bytes) {
-  size_t step = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
+  size_t step = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
   void *p = NULL;
-  if (posix_memalign(&p, step, (bytes + step - 1) / step * step)) return NULL;
+  if (posix_memalign(&p, step, (bytes + 63) / 64 * 64)) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   if (step == HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
@@ -127,10 +127,8 @@ static void pack(void *context, struct team *team, int rank) {
 }
 
 static enum build_error build_linear(const struct model *model, const struct layer_source *source,
-                                     enum part part, int outputs, int inputs, int threads,
-                                     struct linear *linear) {
-  *linear = (struct linear){.outputs = outputs, .inputs = inputs};
-  linear->weight = aligned(sizeof(int16_t) * (size_t)outputs * (size_t)inputs);
+                                     enum part part, int threads, struct linear *linear) {
+  int outputs = linear->outputs, inputs = linear->inputs;
   linear->scale = aligned(sizeof(float) * (size_t)outputs);
   linear->bias = aligned(sizeof(float) * (size_t)outputs);
   struct packing job = {.model = model, .source = source, .linear = linear, .part = part,
@@ -138,7 +136,7 @@ static enum build_error build_linear(const struct model *model, const struct lay
   job.scratch = aligned(sizeof(float) * 2 * (size_t)threads * (size_t)inputs);
   job.rows = aligned(sizeof(int16_t) * PANEL * (size_t)threads * (size_t)inputs);
   enum build_error error = OUT_OF_MEMORY;
-  if (linear->weight && linear->scale && linear->bias && job.scratch && job.rows) {
+  if (linear->scale && linear->bias && job.scratch && job.rows) {
     run_team(pack, &job, threads);
     error = job.not_finite ? NOT_FINITE : BUILT;
   }
@@ -159,9 +157,15 @@ enum build_error build_layer(struct model *model, const struct layer_source *sou
       {INNER, model->inner, model->width, &layer->inner},
       {OUTER, model->width, model->inner, &layer->outer},
   };
+  size_t entries = 0;
+  for (int i = 0; i < 4; i++) entries += (size_t)parts[i].outputs * (size_t)parts[i].inputs;
+  int16_t *weight = layer->weights = aligned(sizeof *weight * entries);
+  if (!weight) return OUT_OF_MEMORY;
   for (int i = 0; i < 4; i++) {
-    enum build_error error = build_linear(model, source, parts[i].part, parts[i].outputs,
-                                          parts[i].inputs, threads, parts[i].linear);
+    struct linear *linear = parts[i].linear;
+    *linear = (struct linear){parts[i].outputs, parts[i].inputs, weight, NULL, NULL};
+    weight += (size_t)linear->outputs * (size_t)linear->inputs;
+    enum build_error error = build_linear(model, source, parts[i].part, threads, linear);
     if (error != BUILT) return error;
   }
   layer->norms = aligned(sizeof(float) * 4 * (size_t)model->width);
@@ -175,7 +179,6 @@ enum build_error build_layer(struct model *model, const struct layer_source *sou
 }
 
 static void free_linear(struct linear *linear) {
-  free(linear->weight);
   free(linear->scale);
   free(linear->bias);
 }
@@ -189,6 +192,7 @@ void free_model(struct model *model) {
     free_linear(&layer->inner);
     free_linear(&layer->outer);
     free(layer->norms);
+    free(layer->weights);
   }
   free(model->layers);
   free(model->positions);
