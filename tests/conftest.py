@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -29,6 +30,12 @@ os.environ["HF_HOME"] = os.path.join(_HOME.name, "huggingface")  # noqa: PTH118 
 os.environ["NEARFIELD_CACHE_DIR"] = os.path.join(_HOME.name, "cache")  # noqa: PTH118
 for _name in ("HF_ENDPOINT", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
     os.environ.pop(_name, None)
+
+
+# A run in the background of a shell is told to ignore Ctrl-C, and would tell the programs it
+# starts the same; the tests that send one need it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
