@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.machine import describe_machine, source_revision
-from nearfield.runtime.architectures import Encoder, read_encoder
+from nearfield.runtime.architectures import read_encoder
 from nearfield.runtime.native import Head, NativeEngine, instruction_sets, select_isa
 from nearfield.runtime.safetensors import SafetensorsFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nearfield.runtime.encoder import Encoder
 
 PRODUCT = (1024, 384, 1536)  # rows, inputs, outputs: the shape of an encoder's products
 SHORT = 11  # tokens of a question

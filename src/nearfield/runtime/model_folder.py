@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ModelLoadError
-from nearfield.runtime.architectures import widen
+from nearfield.runtime.encoder import widen
 from nearfield.runtime.model_files import checked_file, read_json, read_json_if_there
 from nearfield.runtime.modules import DenseLayer, Modules, plain_transformer, read_modules
 from nearfield.runtime.pooling import Dense, Head

@@ -19,10 +19,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfield.core.settings import available_cores
 from nearfield.errors import ConfigError, ModelLoadError
+from nearfield.runtime.packing import PackedTexts
 from nearfield.runtime.pooling import Activation, Dense, Head, Pooling, apply_head
 from nearfield.runtime.reference import token_states
 
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from numpy.typing import NDArray
+
     from nearfield.core.vectors import Vectors
-    from nearfield.runtime.architectures import Encoder, Layer, Linear, Matrix
+    from nearfield.runtime.encoder import Encoder, Layer, Linear, Matrix
 
 __all__ = ["Activation", "Dense", "Head", "NativeEngine", "Pooling", "engine_facts", "select_isa"]
 
 REFERENCE: Final = "numpy reference"
-Ints = NDArray[np.int32]
 # As the C side numbers them.
 _ACTIVATIONS: Final = {"gelu": 1, "gelu_tanh": 2, "relu": 3}
 _POOLINGS: Final = tuple(Pooling)
@@ -152,7 +153,7 @@ class NativeEngine:
             ConfigError: An id is outside the vocabulary, a text has more tokens than
                 the model has positions, or ``threads`` is below 1.
         """
-        texts = _Texts(self._encoder, token_ids)
+        texts = PackedTexts(self._encoder, token_ids)
         threads = self._threads if threads is None else _checked_threads(threads)
         vectors = np.zeros((len(texts.lengths), self.dim), np.float32)
         if self._model is None:
@@ -188,7 +189,7 @@ class NativeEngine:
         Raises:
             ConfigError: As for :meth:`encode`, or a type is not one of the model's.
         """
-        texts = _Texts(self._encoder, token_ids, token_types)
+        texts = PackedTexts(self._encoder, token_ids, token_types)
         threads = self._threads if threads is None else _checked_threads(threads)
         if self._model is None:
             types = [None] * len(texts.lengths) if texts.types is None else texts.split(texts.types)
@@ -200,74 +201,12 @@ class NativeEngine:
         self._run(texts, None, 0, threads, states)
         return texts.split(states)
 
-    def _run(self, texts: _Texts, head: Any, skip: int, threads: int, out: Vectors) -> None:
+    def _run(self, texts: PackedTexts, head: Any, skip: int, threads: int, out: Vectors) -> None:
         assert _engine is not None  # noqa: S101 - there is a model, so there is an engine
         _engine.encode(
             self._model, head, instruction_set(), texts.ids, texts.positions, texts.types,
             texts.lengths, skip, threads, out,
         )  # fmt: skip
-
-
-class _Texts:
-    """Texts laid end to end, checked against the encoder's tables."""
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        token_ids: Sequence[Sequence[int]],
-        token_types: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        self.lengths: Ints = np.fromiter(map(len, token_ids), np.int32, len(token_ids))
-        self.ids = self._laid_out(token_ids, encoder.vocabulary, "id")
-        self.types: Ints | None = None
-        if token_types is not None:
-            kinds = 0 if encoder.types is None else len(encoder.types)
-            self.types = self._laid_out(token_types, kinds, "type")
-        if len(self.lengths) and self.lengths.max() > encoder.max_tokens:
-            number = int(self.lengths.argmax())
-            message = (
-                f"Text {number} has {self.lengths[number]:,} tokens, the model reads "
-                f"{encoder.max_tokens:,}. Cut it first."
-            )
-            raise ConfigError(message)
-        starts = np.cumsum(self.lengths) - self.lengths
-        counted = np.arange(len(self.ids), dtype=np.int32) - np.repeat(starts, self.lengths)
-        self.positions: Ints = (counted + encoder.first_position).astype(np.int32)
-        if encoder.padding_id is not None and (self.ids == encoder.padding_id).any():
-            rows = [encoder.position_rows(ids) for ids in self.split(self.ids)]
-            self.positions = np.concatenate(rows)
-
-    def split(self, packed: NDArray[Any]) -> list[NDArray[Any]]:
-        """Give back what was laid end to end as one array a text."""
-        return np.split(packed, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
-
-    def reordered(self, order: NDArray[np.intp]) -> _Texts:
-        """Give the same texts in another order."""
-        starts = np.cumsum(self.lengths) - self.lengths
-        lengths = self.lengths[order]
-        begins = np.cumsum(lengths) - lengths
-        rows = np.repeat(starts[order] - begins, lengths) + np.arange(len(self.ids))
-        other = object.__new__(_Texts)
-        other.lengths, other.types = lengths, None
-        other.ids, other.positions = self.ids[rows], self.positions[rows]
-        return other
-
-    def _laid_out(self, rows: Sequence[Sequence[int]], end: int, what: str) -> Ints:
-        total = int(self.lengths.sum(dtype=np.int64))
-        try:
-            flat = np.fromiter((n for row in rows for n in row), np.int64, total)
-        except (TypeError, ValueError, OverflowError) as error:
-            message = f"A token {what} is missing or not a whole number."
-            raise ConfigError(message) from error
-        bad = np.flatnonzero((flat < 0) | (flat >= end))
-        if len(bad):
-            number = int(np.searchsorted(np.cumsum(self.lengths), bad[0], side="right"))
-            message = (
-                f"Text {number} holds token {what} {flat[bad[0]]}, the model knows 0 to "
-                f"{end - 1:,}. Tokenizer and weights are of different models."
-            )
-            raise ConfigError(message)
-        return flat.astype(np.int32)
 
 
 def _build(engine: ModuleType, encoder: Encoder, threads: int) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nearfield.runtime.architectures import Encoder, Layer, Linear, Norm
+    from nearfield.runtime.encoder import Encoder, Layer, Linear, Norm
 
 Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from nearfield.core.vectors import normalize
 from nearfield.errors import ConfigError, ModelLoadError
-from nearfield.runtime.architectures import widen
+from nearfield.runtime.encoder import widen
 from nearfield.runtime.model_files import (
     checked_file,
     parsed_json,

@@ -97,7 +97,7 @@ def widen_bundled(folder: Path) -> Path:
         The folder.
     """
     from nearfield.embeddings.bundled import FOLDER  # noqa: PLC0415
-    from nearfield.runtime.architectures import Matrix  # noqa: PLC0415
+    from nearfield.runtime.encoder import Matrix  # noqa: PLC0415
     from nearfield.runtime.safetensors import SafetensorsFile, write_safetensors  # noqa: PLC0415
 
     weights = "model.safetensors"

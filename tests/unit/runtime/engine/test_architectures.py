@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from nearfield.errors import ModelLoadError
-from nearfield.runtime.architectures import (
-    Matrix,
-    read_encoder,
-    relative_bucket,
-    unsupported,
-    widen,
-)
+from nearfield.runtime.architectures import read_encoder, unsupported
+from nearfield.runtime.encoder import Matrix, relative_bucket, widen
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nearfield.runtime import native, reference
-from nearfield.runtime.architectures import Norm, read_encoder
+from nearfield.runtime.architectures import read_encoder
+from nearfield.runtime.encoder import Norm
 
 FAMILIES = {
     "bert": "BertModel",
