@@ -44,8 +44,8 @@ def main() -> int:
         torch = next(line for line in CONSTRAINTS.read_text().splitlines() if "torch==" in line)
         print(
             f"Leaving torch out: pip would also install {', '.join(heavy[:3])}, ... To test with "
-            f"torch: {sys.executable} -m pip install {torch} "
-            "--index-url https://download.pytorch.org/whl/cpu, then make test again."
+            f"torch: {sys.executable} -m pip install {torch} with the index of PyTorch's CPU "
+            "builds (pytorch.org, Get Started), then make test again."
         )
     pip("install", "-e", f"{ROOT}[{without_torch() if heavy else FULL}]")
     absent_file.write_text(",".join(NEED_TORCH) if heavy else "")
