@@ -10,12 +10,16 @@ Options:
     import the library.
 ``--nothing-left-out``
     Fail when any other test was left out, skipped or expected to fail.
+
+Tests marked ``browser`` need a Chromium. Where none is found they are left out, but not
+under ``--nothing-left-out``: there they run, and fail.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -69,9 +73,14 @@ FILE_MARKS = re.compile(r"^pytestmark = .*(?:\n[ \])].*)*", re.MULTILINE)
 MARK = re.compile(r"mark\.(\w+)")
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 def _absent(config):
     """Give the markers of the extras to do without."""
     named = {name for name in config.option.without.replace("-", "_").split(",") if name}
+    if CHROMIUM is None and not config.option.nothing_left_out:
+        named.add("browser")
     if "all" not in named:
         return named
     described = (line.partition(":") for line in config.getini("markers"))
