@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -83,14 +84,16 @@ def killed_runs_end_alike(tmp_path, *, files, kills):
     folder = tmp_path / "files"
     write_files(folder, files)
     whole = tmp_path / "whole.index"
-    told = run(folder, whole)
+    started = time.perf_counter()
+    run(folder, whole)
+    seconds = time.perf_counter() - started
     expected = content(whole)
     moments = random.Random(SEED)
     at_work = 0
     for number in range(kills):
         index = tmp_path / f"killed{number}.index"
-        # From before the first import to after the last write.
-        at_work += kill_after(folder, index, moments.uniform(0.05, 1.1 * told["seconds"] + 0.6))
+        # From before the first import to about the last write.
+        at_work += kill_after(folder, index, moments.uniform(0.05, seconds))
         kept = 0
         if index.exists():
             with SQLiteStore(index) as store:
