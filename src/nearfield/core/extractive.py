@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from nearfield.core.vectors import Vector, Vectors
 
 FEWEST_WORDS = 4
+_HEADING_OR_ROW = re.compile(r"#{1,6} |\|")
+"""How Markdown's headings and table rows begin: they echo a question and answer none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,9 @@ def candidates(nodes: Sequence[NodeWithScore]) -> list[Extract]:
         nodes: The nodes found, best first.
 
     Returns:
-        Each different sentence once, from the best node that has it. Headings and
-        other scraps of fewer than four words are left out, unless there is
-        nothing else.
+        Each different sentence once, from the best node that has it. Headings, rows
+        of tables and scraps of fewer than four words are left out, unless there
+        is nothing else.
     """
     unique: dict[str, Extract] = {}
     for extract in _sentences(nodes):
@@ -147,5 +150,7 @@ def _sentences(nodes: Sequence[NodeWithScore]) -> Iterator[Extract]:
 
 
 def _is_sentence(text: str) -> bool:
+    if _HEADING_OR_ROW.match(text):
+        return False
     # Scripts without blanks have one "word" per sentence: let length speak there.
     return len(text.split()) >= FEWEST_WORDS or not text.isascii()

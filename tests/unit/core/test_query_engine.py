@@ -80,6 +80,13 @@ def test_headings_and_scraps_are_no_answer(index):
     assert not any(line.startswith("Venus [") for line in response.response.splitlines())
 
 
+def test_markdown_headings_and_rows_of_tables_are_no_answer(model):
+    page = "## Why is Mars red\n\n| why | Mars is called red |\n\nOf iron oxide, they say so."
+    index = VectorStoreIndex.from_documents([Document(page)], embed_model=model)
+
+    assert str(index.as_query_engine().query(QUESTION)).startswith("Of iron oxide, they say so.")
+
+
 def test_scraps_answer_when_there_is_nothing_else(model):
     index = VectorStoreIndex.from_documents([Document("Venus", id="v")], embed_model=model)
 
