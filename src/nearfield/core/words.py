@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ _WITHOUT_SPACES = (
     "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _LETTER = re.compile(f"([{_WITHOUT_SPACES}])")
+# Marks around what was found, and what stands in for them in a text that has them itself.
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_NOT_MARKS = {ord(_OPEN): "\ufffd", ord(_CLOSE): "\ufffd"}
 _WORD = re.compile(rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}]+")
 
 
@@ -90,6 +94,30 @@ def find_words(
     return [(int(row), float(score)) for row, score in found]
 
 
+def matching_spans(text: str, query: str) -> list[tuple[int, int]]:
+    """Find the words of a text that a search for ``query`` finds it by.
+
+    Args:
+        text: Any text.
+        query: Any text, read as :func:`find_words` reads it.
+
+    Returns:
+        First character and one past the last of each, in order; neighbours of one
+        phrase are one span.
+    """
+    expression = _match_expression(query)
+    if not expression:
+        return []
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(SCHEMA.replace("content='', ", ""))
+        add_words(connection, [(1, text.translate(_NOT_MARKS))])
+        row = connection.execute(
+            "SELECT highlight(words, 0, ?, ?) FROM words WHERE words MATCH ?",
+            (_OPEN, _CLOSE, expression),
+        ).fetchone()
+    return [] if row is None else _places(row[0], text)
+
+
 class WordIndex:
     """A word index in memory, made when first asked, and only as far as then needed.
 
@@ -143,6 +171,23 @@ def _indexable(text: str) -> str:
     if text.isascii():
         return text
     return _LETTER.sub(r" \1 ", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _places(marked: str, text: str) -> list[tuple[int, int]]:
+    """Turn marks in what was indexed into places in the text it was made from."""
+    spans, here, start = [], 0, 0
+    spaced = not text.isascii()
+    letters = iter(marked)
+    for letter in letters:
+        if letter == _OPEN:
+            start = here
+        elif letter == _CLOSE:
+            spans.append((start, here))
+        elif spaced and letter == " " and text[here : here + 1] != " ":
+            continue  # put there by _indexable, as the next but one may be
+        else:
+            here += 1
+    return spans
 
 
 def _match_expression(text: str) -> str:

@@ -60,6 +60,9 @@ class TextTokenizer:
         specials: Whether the tokens that frame a text are part of it.
         threads: 1 keeps the work on the calling thread; more, or ``None``, leave it to the library.
 
+    Attributes:
+        cuts_left: Whether a text over the limit loses its beginning instead of its end.
+
     Raises:
         ModelLoadError: The limit leaves no room for a text, or the tokenizer does something
             else than putting tokens before and after a text.
@@ -79,7 +82,7 @@ class TextTokenizer:
     ) -> None:
         self.max_tokens = max_tokens
         self.threads = threads
-        self._cut_left = (config or {}).get("truncation_side") == "left"
+        self.cuts_left = (config or {}).get("truncation_side") == "left"
         self._tokenizer = tokenizer
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -160,7 +163,7 @@ class TextTokenizer:
                 inner = encoding.ids
                 over = 0 if room is None else max(0, len(inner) - room)
                 if over:
-                    inner = inner[over:] if self._cut_left else inner[:room]
+                    inner = inner[over:] if self.cuts_left else inner[:room]
                 ids.append([*self._head, *inner, *self._tail])
                 cut.append(over)
         return Tokens(ids, cut)
