@@ -62,8 +62,8 @@ class Marker:
         found: list[Span | None] = []
         for text in texts:
             spans, vectors = known[text]
-            scores = similarity(question, vectors)[0] if spans else ()
-            found.append(spans[int(scores.argmax())] if len(scores) else None)
+            best = int(similarity(question, vectors)[0].argmax()) if spans else 0
+            found.append(spans[best] if spans else None)
         return found
 
     def _sentences(self, texts: Sequence[str]) -> dict[str, _Sentences]:

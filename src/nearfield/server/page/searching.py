@@ -1,0 +1,106 @@
+"""A question asked in several ways at once, and the time each part of it took."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from nearfield.server.page.reading import prompt_of
+from nearfield.server.page.records import as_result
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from nearfield.core.filters import MetadataFilters
+    from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.schema import NodeWithScore, QueryBundle
+    from nearfield.core.vectors import Vector
+    from nearfield.server.page.marking import Marker
+
+    Embed = Callable[[str], Awaitable[Vector]]
+
+
+class Clock:
+    """Milliseconds by name, added up."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+
+    @contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes."""
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self.ms[name] = self.ms.get(name, 0.0) + (perf_counter() - begun) * 1000
+
+
+async def embed_question(
+    index: VectorStoreIndex, question: str, embed: Embed, clock: Clock
+) -> Vector:
+    """Embed a question, with the time of its tokenising apart.
+
+    Args:
+        index: The index it is asked of.
+        question: The question.
+        embed: Gives its vector.
+        clock: Told ``tokenize`` and ``embed``. The question is tokenised once more to
+            time that; what remains of the whole is ``embed``.
+
+    Returns:
+        ``(dim,)`` float32.
+    """
+    model = index.embed_model
+    with clock.timing("tokenize"):
+        if model.measure is not None:
+            model.measure.offsets([prompt_of(model, "query") + question])
+    with clock.timing("embed"):
+        vector = await embed(question)
+    clock.ms["embed"] = max(clock.ms["embed"] - clock.ms["tokenize"], 0.0)
+    return vector
+
+
+def search_by(
+    index: VectorStoreIndex,
+    bundle: QueryBundle,
+    modes: Sequence[str],
+    top_k: int,
+    filters: MetadataFilters | None,
+) -> dict[str, list[NodeWithScore]]:
+    """Search in several ways.
+
+    Args:
+        index: The index.
+        bundle: The question and its vector.
+        modes: The ways, each once in the answer.
+        top_k: How many nodes by each.
+        filters: Conditions on their metadata.
+
+    Returns:
+        The nodes found by each way, best first.
+    """
+    found = {}
+    for mode in modes:
+        retriever = index.as_retriever(top_k, mode=mode, filters=filters)
+        found[mode] = retriever.search([bundle])[0].nodes
+    return found
+
+
+def as_results(
+    found: dict[str, list[NodeWithScore]], question: Vector, marker: Marker
+) -> dict[str, list[dict[str, Any]]]:
+    """Give what was found as JSON-able facts, the best sentence of each node marked.
+
+    Args:
+        found: By way of searching.
+        question: ``(dim,)``, the question's vector.
+        marker: Finds the sentences.
+    """
+    texts = list({each.node.text: None for nodes in found.values() for each in nodes})
+    best = dict(zip(texts, marker.best(question, texts), strict=True))
+    return {
+        mode: [as_result(each, rank, best[each.node.text]) for rank, each in enumerate(nodes, 1)]
+        for mode, nodes in found.items()
+    }
