@@ -1,0 +1,112 @@
+"""Who is let in: looked at before a byte of a body is read, by a plain ASGI middleware."""
+
+from __future__ import annotations
+
+import hmac
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from nearfield.server.http import send_refusal, too_large
+from nearfield.server.refusal import Refusal, unavailable
+
+if TYPE_CHECKING:
+    from nearfield.server.http import ASGIApp, Receive, Scope, Send
+    from nearfield.server.service import Service
+
+# What needs neither a key nor a loaded model.
+_OPEN_PATHS = frozenset({"/", "/health", "/favicon.ico"})
+_OPEN_FOLDER = "/static/"
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Guard:
+    """Refuses what is not to be served, in the order in which it costs least.
+
+    Args:
+        app: What is guarded.
+        service: Its configuration, and whether it is ready.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+        self._limits = service.config.limits
+        self._hosts = service.config.hosts
+        key = service.config.api_key.reveal()
+        self._key = None if key is None else f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except Refusal as refusal:
+                await send_refusal(send, refusal)
+                return
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        host = key = kind = length = encoding = None
+        for name, value in scope["headers"]:
+            match name:
+                case b"host":
+                    host = value
+                case b"authorization":
+                    key = value
+                case b"content-type":
+                    kind = value
+                case b"content-length":
+                    length = value
+                case b"content-encoding":
+                    encoding = value
+        if self._hosts is not None:
+            self._check_host(host)
+        path: str = scope["path"]
+        if path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER):
+            return
+        if self._key is not None and not hmac.compare_digest(self._key, key or b""):
+            raise _no_key(missing=key is None)
+        if not self._service.ready:
+            raise unavailable("The server is loading its models, or being stopped.")
+        if scope["method"] in _WITH_BODY:
+            self._check_body(kind, length, encoding)
+
+    def _check_host(self, host: bytes | None) -> None:
+        """Refuse names that are not ours: a page elsewhere may have made its own lead here."""
+        name = (host or b"").decode("latin-1").lower()
+        bare, colon, port = name.rpartition(":")
+        if colon and port.isdigit():
+            name = bare
+        if self._hosts is None or name in self._hosts:
+            return
+        message = "This server does not answer to that Host. Add it with --allow-host NAME."
+        raise Refusal(HTTPStatus.FORBIDDEN, message, code="host_not_allowed")
+
+    def _check_body(self, kind: bytes | None, length: bytes | None, encoding: bytes | None) -> None:
+        if encoding is not None and encoding.lower() != b"identity":
+            message = "Compressed bodies are not taken. Send the JSON as it is."
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+        # Browsers send JSON to other sites only after asking, which is never answered.
+        if (kind or b"").partition(b";")[0].strip().lower() != b"application/json":
+            message = "Send JSON, with the header Content-Type: application/json."
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
+        # Longer numbers are refused by the parser of HTTP.
+        if length is not None and int(length) > self._limits.max_body_bytes:
+            raise too_large(self._limits)
+
+
+def _no_key(*, missing: bool) -> Refusal:
+    message = (
+        "No API key was sent. Send it as Authorization: Bearer KEY."
+        if missing
+        else "The API key is not this server's."
+    )
+    return Refusal(
+        HTTPStatus.UNAUTHORIZED,
+        message,
+        code="invalid_api_key",
+        headers={"www-authenticate": "Bearer"},
+    )

@@ -1,0 +1,127 @@
+"""The small part of ASGI that the server's own handlers need: a body in, an answer out."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from nearfield._extras import require
+from nearfield.server.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from nearfield.server.config import Limits
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+orjson = require("orjson", extra="server", purpose="The server")
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Gone(Exception):  # noqa: N818 - no error: somebody left
+    """The client has closed the connection; there is nobody to answer."""
+
+
+async def read_body(receive: Receive, limits: Limits) -> bytes:
+    """Read a request's body, within the limits of size and time.
+
+    Args:
+        receive: ASGI's.
+        limits: The limits.
+
+    Raises:
+        Refusal: The body is too large (413), or too slow (408).
+        Gone: The client left before its end.
+    """
+    message = await _received(receive)
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        return _sized(body, limits)
+    parts = [message.get("body", b"")]
+    size = len(parts[0])
+    try:
+        async with asyncio.timeout(limits.body_timeout_s):
+            while message.get("more_body"):
+                message = await _received(receive)
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > limits.max_body_bytes:
+                    raise too_large(limits)
+    except TimeoutError:
+        message_text = f"The body did not come within {limits.body_timeout_s:g} s."
+        raise Refusal(
+            HTTPStatus.REQUEST_TIMEOUT, message_text, headers={"connection": "close"}
+        ) from None
+    return b"".join(parts)
+
+
+async def read_json(receive: Receive, limits: Limits) -> Any:
+    """Read a request's body as JSON.
+
+    Raises:
+        Refusal: As for :func:`read_body`, or it is no JSON (400).
+        Gone: The client left before its end.
+    """
+    body = await read_body(receive, limits)
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.") from None
+
+
+def too_large(limits: Limits) -> Refusal:
+    """Give the refusal of a body over the limit."""
+    message = f"The body is over {limits.max_body_bytes:,} bytes. Send fewer texts at once."
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, headers={"connection": "close"})
+
+
+async def send_json(
+    send: Send, body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> None:
+    """Send an answer.
+
+    Args:
+        send: ASGI's.
+        body: The JSON.
+        status: The status.
+        headers: Further headers.
+    """
+    raw = [_JSON, (b"content-length", str(len(body)).encode())]
+    if headers:
+        raw += [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_refusal(send: Send, refusal: Refusal) -> None:
+    """Send an error in OpenAI's shape."""
+    body = orjson.dumps(refusal.reply.as_json())
+    await send_json(send, body, refusal.status, refusal.headers)
+
+
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client closes the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _received(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message
+
+
+def _sized(body: bytes, limits: Limits) -> bytes:
+    if len(body) > limits.max_body_bytes:
+        raise too_large(limits)
+    return body

@@ -1,0 +1,63 @@
+"""``POST /v1/rerank``, as Cohere's and Jina's clients ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fastapi import APIRouter
+
+from nearfield.server.refusal import Refusal
+from nearfield.server.schemas import RerankBody, Reranked, RerankResult, RerankText
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearfield.core.rerank import Reranker
+    from nearfield.core.vectors import Vector
+    from nearfield.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """Give the routes.
+
+    Args:
+        service: What is served.
+    """
+    routes = APIRouter(tags=["rerank"])
+    turns: dict[str, asyncio.Lock] = {}  # a reranker uses all cores; two at once gain nothing
+
+    async def scores(name: str, model: Reranker, query: str, texts: Sequence[str]) -> Vector:
+        async with turns.setdefault(name, asyncio.Lock()):
+            return await service.aside(model.rerank, query, texts, texts=len(texts))
+
+    @routes.post("/v1/rerank")
+    async def rerank(body: RerankBody) -> Reranked:
+        """Rank texts by how well they answer a question."""
+        name = body.model or next(iter(service.rerankers), "")
+        model = service.rerankers.get(name)
+        if model is None:
+            message = "The reranker does not exist. GET /v1/models lists what is served."
+            raise Refusal(404, message, param="model", code="model_not_found")
+        texts = [text if isinstance(text, str) else text.text for text in body.documents]
+        most = service.config.limits.max_text_characters
+        if len(body.query) > most or any(len(text) > most for text in texts):
+            raise Refusal(400, f"A text is over {most:,} characters.", param="documents")
+        found = await scores(name, model, body.query, texts)
+        best = np.argsort(-found, kind="stable")[: body.top_n]
+        return Reranked(
+            id=str(uuid.uuid4()),
+            model=name,
+            results=[
+                RerankResult(
+                    index=int(row),
+                    relevance_score=float(found[row]),
+                    document=RerankText(text=texts[row]) if body.return_documents else None,
+                )
+                for row in best
+            ],
+        )
+
+    return routes
