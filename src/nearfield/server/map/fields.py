@@ -1,0 +1,157 @@
+"""What points can be coloured by: folder, document, and every fact that sorts them into a few."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from numpy.typing import NDArray
+
+    from nearfield.core.schema import Metadata
+
+MOST_CATEGORIES = 12
+MOST_KEYS = 32
+LABEL_CHARACTERS = 60
+LEAST_SHARE_NAMED = 0.1
+RANGES = 6
+OTHER = "(other)"
+NONE = "(none)"
+TOP = "(top folder)"
+
+
+class Field(NamedTuple):
+    """A way to colour the points.
+
+    Attributes:
+        name: ``"folder"``, ``"document"``, or a key of the metadata.
+        labels: The categories, largest first, ranges of numbers from low to high; the rest
+            together as the last one.
+        counts: How many points each has.
+        codes: The category of every point, ``(n,)`` uint8.
+    """
+
+    name: str
+    labels: list[str]
+    counts: list[int]
+    codes: NDArray[np.uint8]
+
+
+class Values:
+    """The facts of points, gathered one point at a time."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {}
+        self._count = 0
+
+    def add(self, metadata: Metadata) -> None:
+        """Take the facts of the next point; only text, numbers and truth make categories."""
+        for key, value in metadata.items():
+            if isinstance(value, (str, int, float)):
+                column = self._columns.get(key)
+                if column is None:
+                    if len(self._columns) == MOST_KEYS:
+                        continue
+                    column = self._columns[key] = []
+                column.extend([None] * (self._count - len(column)))
+                column.append(value)
+        self._count += 1
+
+    def fields(self, documents: Sequence[str]) -> list[Field]:
+        """Give what the points can be coloured by.
+
+        Args:
+            documents: The document of each point.
+
+        Returns:
+            Fields with two categories at least; the folder first, if there are folders.
+        """
+        columns: dict[str, Sequence[Any]] = {"folder": folders(documents), "document": documents}
+        for key, column in self._columns.items():
+            column.extend([None] * (self._count - len(column)))
+            columns.setdefault(key, column)
+        found = (categorise(name, column) for name, column in columns.items())
+        return [field for field in found if field is not None]
+
+
+def folders(documents: Sequence[str]) -> list[str]:
+    """Give the folder of each document, seen from where their paths part.
+
+    Args:
+        documents: Their ids, which are paths when they were files.
+
+    Returns:
+        For each the first folder below the one that holds all of them.
+    """
+    parents = {name: PurePosixPath(name.replace("\\", "/")).parts[:-1] for name in set(documents)}
+    shortest = min(parents.values(), key=len, default=())
+    shared = 0
+    while shared < len(shortest) and len({parts[shared] for parts in parents.values()}) == 1:
+        shared += 1
+    names = {name: parts[shared] if parts[shared:] else TOP for name, parts in parents.items()}
+    return [names[name] for name in documents]
+
+
+def categorise(name: str, values: Sequence[Any]) -> Field | None:
+    """Sort points into a few categories by a fact.
+
+    Args:
+        name: The fact's name.
+        values: Text, number, truth or ``None`` for each point.
+
+    Returns:
+        The field; ``None`` when there are not two categories, or when nearly every point
+        would be one of its own.
+    """
+    counted = Counter(map(_key, values))
+    if len(counted) < 2:  # noqa: PLR2004 - one category tells nothing
+        return None
+    if len(counted) > MOST_CATEGORIES and all(_is_number(value) for value in values):
+        return _ranges(name, np.asarray(values, np.float64))
+    # Largest first; equal ones in the order of their names, for the same colours each time.
+    ranked = sorted(counted, key=lambda key: (-counted[key], str(key)))
+    named = ranked if len(ranked) <= MOST_CATEGORIES else ranked[: MOST_CATEGORIES - 1]
+    if sum(counted[key] for key in named) < LEAST_SHARE_NAMED * len(values):
+        return None
+    places = {key: place for place, key in enumerate(named)}
+    codes = np.fromiter((places.get(_key(v), len(named)) for v in values), np.uint8, len(values))
+    labels = [_label(key) for key in named] + ([OTHER] if len(named) < len(ranked) else [])
+    return Field(name, labels, np.bincount(codes, minlength=len(labels)).tolist(), codes)
+
+
+def _ranges(name: str, numbers: NDArray[np.float64]) -> Field | None:
+    """Sort points by a number into ranges that hold about as many each."""
+    borders = np.unique(np.quantile(numbers, np.linspace(0, 1, RANGES + 1)[1:-1], method="lower"))
+    codes = np.searchsorted(borders, numbers, side="left").astype(np.uint8)
+    labels = []
+    for code in range(len(borders) + 1):
+        inside = numbers[codes == code]
+        if not len(inside):
+            return None
+        ends = (f"{inside.min():.6g}", f"{inside.max():.6g}")
+        labels.append(" to ".join(dict.fromkeys(ends)))
+    if len(labels) == 1:
+        return None
+    return Field(name, labels, np.bincount(codes, minlength=len(labels)).tolist(), codes)
+
+
+def _key(value: Any) -> Hashable:
+    # True and 1 are one key to a dictionary, and two facts to a reader.
+    return (type(value) is bool, value) if isinstance(value, (bool, int, float)) else value
+
+
+def _label(key: Any) -> str:
+    value = key[1] if isinstance(key, tuple) else key
+    if value is None:
+        return NONE
+    text = " ".join(str(value).split()) or '""'
+    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
