@@ -23,6 +23,7 @@
     │   ├── ModelMismatchError
     │   ├── CorruptStoreError
     │   ├── StoreLockedError
+    │   ├── StoreUnavailableError             retryable
     │   └── NotSupportedError
     └── ReadError (OSError)                       .path
 
@@ -165,6 +166,12 @@ class CorruptStoreError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process is writing to the store."""
+
+
+class StoreUnavailableError(StoreError):
+    """The server of a store cannot be reached, or left during a call."""
+
+    retryable: ClassVar[bool] = True
 
 
 class NotSupportedError(StoreError):
