@@ -29,6 +29,7 @@ COMMANDS = {
     "search": "Find the passages nearest to a question.",
     "ask": "Answer a question from the index, with sources.",
     "embed": "Turn texts into vectors.",
+    "serve": "Serve models and an index over HTTP, as OpenAI's clients ask.",
     "info": "Show what an index holds.",
     "verify": "Look for damage in an index.",
     "repair": "Mend what verify finds.",

@@ -34,6 +34,7 @@ def create_app(
     config: ServerConfig,
     *,
     service: Service | None = None,
+    on_ready: Callable[[], None] | None = None,
     on_failure: Callable[[Exception], None] | None = None,
 ) -> FastAPI:
     """Make the application that serves a configuration.
@@ -44,6 +45,7 @@ def create_app(
     Args:
         config: What is served.
         service: A service of that configuration, made or loaded already.
+        on_ready: Called when all is loaded.
         on_failure: Called when loading fails; the failure is logged otherwise.
 
     Returns:
@@ -53,7 +55,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load(service, on_failure))
+        loading = asyncio.create_task(_load(service, on_ready, on_failure))
         sweeping = asyncio.create_task(_sweep(service))
         try:
             yield
@@ -87,16 +89,22 @@ def create_app(
     return app
 
 
-async def _load(service: Service, on_failure: Callable[[Exception], None] | None) -> None:
-    if service.ready:
-        return
+async def _load(
+    service: Service,
+    on_ready: Callable[[], None] | None,
+    on_failure: Callable[[Exception], None] | None,
+) -> None:
     try:
-        await asyncio.to_thread(service.load)
-    except Exception as error:
+        if not service.ready:
+            await asyncio.to_thread(service.load)
+    except Exception as error:  # noqa: BLE001 - told to whoever runs the server
         if on_failure is None:
             _log.exception("The server cannot load what it is to serve.")
         else:
             on_failure(error)
+    else:
+        if on_ready is not None:
+            on_ready()
 
 
 async def _sweep(service: Service) -> None:

@@ -7,11 +7,11 @@ are read. So reading goes on beside computing, and a step in C holds no other up
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +35,6 @@ PIECE_CHARACTERS = 1 << 16
 PIECES_AT_ONCE = 32
 FIRST_TOKENS_PER_S = 10_000.0  # until it is measured
 CHARACTERS_PER_TOKEN = 4
-
-_log = logging.getLogger(__name__)
 
 
 class Batcher:
@@ -209,7 +207,7 @@ class Batcher:
         if work.tokens > self._limits.max_request_tokens:
             most = self._limits.max_request_tokens
             message = f"The request has more than {most:,} tokens. Send fewer texts at once."
-            self._fail(work, Refusal(400, message, param="input"), failed)
+            self._fail(work, Refusal(HTTPStatus.BAD_REQUEST, message, param="input"), failed)
         elif not work.gone:
             self._items.put(item, due)
 
@@ -246,7 +244,6 @@ class Batcher:
             matrix = self._matrix(items)
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             if len(items) == 1:
-                _log.warning("A text could not be embedded: %s", type(error).__name__)
                 self._fail(items[0].work, error, failed)
                 return []
             rows = []

@@ -106,7 +106,7 @@ class ServerConfig:
     port: int = DEFAULT_PORT
     api_key: Secret = field(default_factory=lambda: Secret(variable=API_KEY_VARIABLE))
     allowed_hosts: tuple[str, ...] = ()
-    token_arrays: TokenArrays = "cl100k"
+    token_arrays: TokenArrays = "cl100k"  # noqa: S105 - not a password
     dimensions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hmac
+import logging
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from nearfield.server.http import send_refusal, too_large
-from nearfield.server.refusal import Refusal, unavailable
+from nearfield.server.http import Gone, send_refusal, too_large
+from nearfield.server.refusal import Refusal, log_failure, refusal_of, unavailable
 
 if TYPE_CHECKING:
-    from nearfield.server.http import ASGIApp, Receive, Scope, Send
+    from collections.abc import Mapping
+
+    from nearfield.server.http import ASGIApp, Message, Receive, Scope, Send
     from nearfield.server.service import Service
 
 # What needs neither a key nor a loaded model.
 _OPEN_PATHS = frozenset({"/", "/health", "/favicon.ico"})
 _OPEN_FOLDER = "/static/"
+GONE = 499
+"""The status, as nginx has it, of a request whose client did not wait for the answer."""
+
+_log = logging.getLogger(__name__)
+
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -36,43 +45,49 @@ class Guard:
         self._key = None if key is None else f"Bearer {key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
-        if scope["type"] == "http":
-            try:
-                self._check(scope)
-            except Refusal as refusal:
-                await send_refusal(send, refusal)
-                return
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+        """Let a request in, or answer it here; count it either way."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        started = time.perf_counter()
+        status = GONE
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self._app(scope, receive, watched)
+        except Refusal as refusal:
+            await send_refusal(watched, refusal)
+        except Gone:
+            pass
+        except Exception as error:
+            if status != GONE:
+                raise  # too late for another answer; the connection is closed
+            log_failure(_log, error)
+            await send_refusal(watched, refusal_of(error))
+        route = getattr(scope.get("route"), "path", "none")
+        self._service.metrics.request(route, status, time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        host = key = kind = length = encoding = None
-        for name, value in scope["headers"]:
-            match name:
-                case b"host":
-                    host = value
-                case b"authorization":
-                    key = value
-                case b"content-type":
-                    kind = value
-                case b"content-length":
-                    length = value
-                case b"content-encoding":
-                    encoding = value
+        headers = dict(scope["headers"])
         if self._hosts is not None:
-            self._check_host(host)
+            self._check_host(headers.get(b"host"))
         path: str = scope["path"]
         if path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER):
             return
+        key = headers.get(b"authorization")
         if self._key is not None and not hmac.compare_digest(self._key, key or b""):
             raise _no_key(missing=key is None)
         if not self._service.ready:
             raise unavailable("The server is loading its models, or being stopped.")
         if scope["method"] in _WITH_BODY:
-            self._check_body(kind, length, encoding)
+            self._check_body(headers)
 
     def _check_host(self, host: bytes | None) -> None:
         """Refuse names that are not ours: a page elsewhere may have made its own lead here."""
@@ -85,16 +100,19 @@ class Guard:
         message = "This server does not answer to that Host. Add it with --allow-host NAME."
         raise Refusal(HTTPStatus.FORBIDDEN, message, code="host_not_allowed")
 
-    def _check_body(self, kind: bytes | None, length: bytes | None, encoding: bytes | None) -> None:
-        if encoding is not None and encoding.lower() != b"identity":
+    def _check_body(self, headers: Mapping[bytes, bytes]) -> None:
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             message = "Compressed bodies are not taken. Send the JSON as it is."
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
         # Browsers send JSON to other sites only after asking, which is never answered.
-        if (kind or b"").partition(b";")[0].strip().lower() != b"application/json":
+        if (
+            headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            != b"application/json"
+        ):
             message = "Send JSON, with the header Content-Type: application/json."
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message)
         # Longer numbers are refused by the parser of HTTP.
-        if length is not None and int(length) > self._limits.max_body_bytes:
+        if int(headers.get(b"content-length", 0)) > self._limits.max_body_bytes:
             raise too_large(self._limits)
 
 

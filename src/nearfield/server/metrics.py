@@ -100,7 +100,7 @@ class Metrics:
 
     def _answered(self) -> int:
         samples = (sample for family in self._requests.collect() for sample in family.samples)
-        return round(sum(s.value for s in samples if s.name.endswith("_count")))
+        return int(sum(s.value for s in samples if s.name.endswith("_count")))
 
     def _histogram(
         self, name: str, help_text: str, labels: list[str], buckets: tuple[float, ...] = _SECONDS
@@ -143,4 +143,4 @@ class ModelMetrics:
     def total(self, name: str) -> int:
         """Give a count."""
         samples = (s for family in self._counted[name].collect() for s in family.samples)
-        return round(sum(s.value for s in samples if s.name.endswith("_total")))
+        return int(sum(s.value for s in samples if s.name.endswith("_total")))

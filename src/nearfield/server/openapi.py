@@ -44,13 +44,16 @@ def describe(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app)
-        return app.openapi_schema
+        schema: dict[str, Any] = app.openapi_schema
+        return schema
 
-    app.openapi = document  # type: ignore[method-assign] # as FastAPI's manual has it
+    app.openapi = document  # as FastAPI's manual has it
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    made: dict[str, Any] = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes
+    )
     modes = (EmbeddingsBody, "validation"), (Embeddings, "serialization"), (Error, "serialization")
     _, definitions = models_json_schema(modes, ref_template=_SCHEMAS + "{model}")  # type: ignore[arg-type]
     components = made.setdefault("components", {})

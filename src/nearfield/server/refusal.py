@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from nearfield.errors import (
 from nearfield.wire.openai import ErrorReply
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
 
 
@@ -117,3 +119,14 @@ def refusal_of(error: BaseException) -> Refusal:
         case _:
             message = "The request failed inside the server; its log says why."
             return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
+
+
+def log_failure(log: logging.Logger, error: BaseException) -> None:
+    """Log what failed and where, but not the error's message, which may quote a text.
+
+    Args:
+        log: The log.
+        error: What went wrong.
+    """
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("A request failed with %s:\n%s", type(error).__name__, where)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from nearfield.errors import NearfieldError
-from nearfield.server.refusal import Refusal, refusal_of
+from nearfield.server.refusal import Refusal, log_failure, refusal_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -28,7 +28,6 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(NearfieldError, _ours)
-    app.add_exception_handler(Exception, _ours)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -46,7 +45,7 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     refusal = refusal_of(error)
     if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("A request failed.", exc_info=error)
+        log_failure(_log, error)
     return _answer(refusal)
 
 

@@ -32,14 +32,14 @@ def add_statics(app: FastAPI) -> None:
         app: The application.
     """
 
-    @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(FOLDER / "index.html", headers=_HEADERS)
 
+    app.add_api_route("/", page, include_in_schema=False, response_class=Response)
     app.mount("/static", _Files(directory=FOLDER, check_dir=False), name="static")
 
 
-class _Files(StaticFiles):
+class _Files(StaticFiles):  # type: ignore[misc] # optional: Any
     """Files with the page's headers."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
-import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfield.core.vectors import normalize
 from nearfield.server import tokens
-from nearfield.server.http import Gone, orjson, read_json, send_json, send_refusal, until_gone
-from nearfield.server.refusal import Refusal, refusal_of
+from nearfield.server.http import Gone, orjson, read_json, send_json, until_gone
+from nearfield.server.refusal import Refusal
 from nearfield.wire.openai import ErrorReply, read_embeddings_request
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ TRUNCATED_HEADER = "x-nearfield-truncated-tokens"
 WATCH_AFTER_S = 0.1
 """A client that is answered sooner is not watched for leaving."""
 
-_log = logging.getLogger(__name__)
-
 
 class EmbeddingsRoute:
     """The route, as an ASGI application.
@@ -45,47 +42,38 @@ class EmbeddingsRoute:
     """
 
     def __init__(self, service: Service) -> None:
+        self.path = PATH
         self._service = service
         self._limits = service.config.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        started = time.perf_counter()
-        status = 200
-        try:
-            if scope["method"] != "POST":
-                message = f"{PATH} takes POST only."
-                raise Refusal(405, message, headers={"allow": "POST"})
-            request, input_type = self._read(await read_json(receive, self._limits))
-            texts = self._texts(request)
-            answer = self._service.embed_with_facts(
-                texts, model=request.model, input_type=input_type
-            )
-            done = await while_there(answer, receive)
-            body = _body(request, done)
-            headers = {TRUNCATED_HEADER: str(done.cut)} if done.cut else None
-            await send_json(send, body, headers=headers)
-        except Gone:
-            status = 499  # as nginx has it: nobody was there to see the answer
-        except Exception as error:  # noqa: BLE001 - every failure gets an answer
-            refusal = refusal_of(error)
-            if refusal.status >= 500:  # noqa: PLR2004 - ours, not the client's
-                _log.error("A request for vectors failed: %s", type(error).__name__)
-            status = refusal.status
-            await send_refusal(send, refusal)
-        self._service.metrics.request(PATH, status, time.perf_counter() - started)
+        """Answer a request; refusals and failures are answered by the guard."""
+        scope["route"] = self
+        if scope["method"] != "POST":
+            message = f"{PATH} takes POST only."
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, message, headers={"allow": "POST"})
+        request, input_type = self._read(await read_json(receive, self._limits))
+        texts = self._texts(request)
+        answer = self._service.embed_with_facts(texts, model=request.model, input_type=input_type)
+        done = await while_there(answer, receive)
+        headers = {TRUNCATED_HEADER: str(done.cut)} if done.cut else None
+        await send_json(send, _body(request, done), headers=headers)
 
     def _read(self, body: Any) -> tuple[EmbeddingsRequest, InputType]:
         request = read_embeddings_request(body)
         if isinstance(request, ErrorReply):
             raise Refusal.of(request)
-        input_type = body.get("input_type") or "document"
+        input_type: Any = body.get("input_type") or "document"
         if input_type not in ("query", "document"):
-            raise Refusal(400, "'input_type' must be 'query' or 'document'.", param="input_type")
+            raise Refusal(
+                HTTPStatus.BAD_REQUEST,
+                "'input_type' must be 'query' or 'document'.",
+                param="input_type",
+            )
         limits = self._limits
         if len(request.inputs) > limits.max_inputs:
             message = f"At most {limits.max_inputs} texts are taken at once. Send fewer."
-            raise Refusal(400, message, param="input")
+            raise Refusal(HTTPStatus.BAD_REQUEST, message, param="input")
         if request.dimensions is not None:
             self._check_dimensions(request.model, request.dimensions)
         return request, input_type
@@ -95,8 +83,10 @@ class EmbeddingsRoute:
         most = self._limits.max_text_characters
         if any(len(text) > most for text in inputs):
             message = f"A text is over {most:,} characters. Split it."
-            raise Refusal(400, message, param="input", code="context_length_exceeded")
-        if isinstance(inputs[0], str) or self._service.config.token_arrays == "model":
+            raise Refusal(
+                HTTPStatus.BAD_REQUEST, message, param="input", code="context_length_exceeded"
+            )
+        if isinstance(inputs[0], str) or self._service.config.token_arrays == "model":  # noqa: S105 - not a password
             return inputs
         return tokens.decode(inputs)
 
@@ -111,7 +101,7 @@ class EmbeddingsRoute:
                 f"The model {name!r} gives vectors of {_own_dim(model) or 'its own number of'} "
                 f"numbers{shorter}, not of {dimensions}."
             )
-            raise Refusal(400, message, param="dimensions")
+            raise Refusal(HTTPStatus.BAD_REQUEST, message, param="dimensions")
 
 
 async def while_there(answer: Awaitable[Embedded], receive: Receive) -> Embedded:

@@ -21,12 +21,10 @@ def router(service: Service) -> APIRouter:
     """
     routes = APIRouter(tags=["models"])
 
-    @routes.get("/v1/models")
     async def models() -> Models:
         """List the models that requests can name."""
         return Models(data=[Model(id=name) for name in (*service.models, *service.rerankers)])
 
-    @routes.get("/v1/models/{name:path}")
     async def model(name: str) -> Model:
         """Describe one model."""
         if name not in service.models and name not in service.rerankers:
@@ -34,4 +32,6 @@ def router(service: Service) -> APIRouter:
             raise Refusal(404, message, param="model", code="model_not_found")
         return Model(id=name)
 
+    routes.add_api_route("/v1/models", models)
+    routes.add_api_route("/v1/models/{name:path}", model)
     return routes

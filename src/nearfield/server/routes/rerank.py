@@ -33,7 +33,6 @@ def router(service: Service) -> APIRouter:
         async with turns.setdefault(name, asyncio.Lock()):
             return await service.aside(model.rerank, query, texts, texts=len(texts))
 
-    @routes.post("/v1/rerank")
     async def rerank(body: RerankBody) -> Reranked:
         """Rank texts by how well they answer a question."""
         name = body.model or next(iter(service.rerankers), "")
@@ -60,4 +59,5 @@ def router(service: Service) -> APIRouter:
             ],
         )
 
+    routes.add_api_route("/v1/rerank", rerank, methods=["POST"])
     return routes

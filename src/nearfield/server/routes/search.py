@@ -24,7 +24,6 @@ def router(service: Service) -> APIRouter:
     """
     routes = APIRouter(tags=["search"])
 
-    @routes.post("/v1/search")
     async def search(body: SearchBody) -> SearchResults:
         """Find the passages nearest to a question."""
         index = service.index
@@ -44,6 +43,7 @@ def router(service: Service) -> APIRouter:
             engine=found[0].engine,
         )
 
+    routes.add_api_route("/v1/search", search, methods=["POST"])
     return routes
 
 
