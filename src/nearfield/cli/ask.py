@@ -17,7 +17,7 @@ from nearfield.cli.options import (
 from nearfield.cli.output import as_record, console, place, print_json, printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from nearfield.cli.place import Place
 
 
 @click.command("ask")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @model_option
 @json_option
 def command(
-    *, question: str, index_path: Path, top_k: int, mode: str, model: str | None, as_json: bool
+    *, question: str, index_path: Place, top_k: int, mode: str, model: str | None, as_json: bool
 ) -> int:
     """Answer QUESTION with the sentences that come nearest to it, and name their sources."""
     with open_to_read(index_path, model) as index:

@@ -10,8 +10,7 @@ import click
 from nearfield.cli.output import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from nearfield.cli.place import Place
     from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.estimate import Estimate
     from nearfield.core.readers import SkippedFile
@@ -22,7 +21,7 @@ def tell_estimate(
     found: Estimate,
     model: BaseEmbedding,
     skipped: list[SkippedFile],
-    index_path: Path,
+    index_path: Place,
     *,
     as_json: bool,
 ) -> None:

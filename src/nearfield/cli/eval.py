@@ -17,6 +17,7 @@ from nearfield.cli.output import console, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nearfield.cli.place import Place
     from nearfield.core.index import VectorStoreIndex
 
 MODES = ("vector", "text", "hybrid")
@@ -56,7 +57,7 @@ def command(
     qrels_path: Path,
     modes: tuple[str, ...],
     id_key: str | None,
-    index_path: Path,
+    index_path: Place,
     model: str | None,
     as_json: bool,
 ) -> int:

@@ -20,6 +20,7 @@ from nearfield.cli.output import print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from nearfield.cli.place import Place
     from nearfield.core.drafts import IngestReport
     from nearfield.core.readers import PathReader
     from nearfield.core.store import VectorStore
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 def command(
     *,
     paths: tuple[Path, ...],
-    index_path: Path,
+    index_path: Place,
     prune: bool,
     extensions: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -82,13 +83,13 @@ def command(
     reader = PathReader(
         paths,
         # Ids stay the same wherever the command is run, and when all is moved together.
-        relative_to=index_path.absolute().parent,
+        relative_to=index_path.home,
         required_exts=extensions or None,
         exclude=exclude or None,
         exclude_hidden=not hidden,
         encoding=encoding,
         raise_on_error=strict,
-        leave_out=index_path,
+        leave_out=index_path.path,
         allow_empty=prune,  # all may be gone, and is to be forgotten
     )
     total = reader.count()
@@ -121,13 +122,12 @@ def command(
 
 
 @contextmanager
-def _opened(path: Path, sizes: Mapping[str, int], *, dry_run: bool) -> Iterator[VectorStore]:
+def _opened(path: Place, sizes: Mapping[str, int], *, dry_run: bool) -> Iterator[VectorStore]:
     """Open the index, and refuse to cut its new nodes otherwise than its old ones."""
-    from nearfield.core.storage import exists, open_store  # noqa: PLC0415
+    from nearfield.core.storage import open_store  # noqa: PLC0415
 
-    new = not exists(path)
-    in_memory = new and dry_run  # which makes no file
-    store = open_store("memory://") if in_memory else open_store(path, read_only=dry_run)
+    in_memory = dry_run and not path.exists  # which makes no file
+    store = open_store("memory://") if in_memory else path.open(read_only=dry_run)
     with closing(store):
         header = store.header
         for name, size in sizes.items():
@@ -183,7 +183,7 @@ def _facts(report: IngestReport, reader: PathReader, index: Any) -> dict[str, An
     }
 
 
-def _tell(facts: dict[str, Any], index_path: Path, *, as_json: bool) -> None:
+def _tell(facts: dict[str, Any], index_path: Place, *, as_json: bool) -> None:
     if as_json:
         print_json({"index": str(index_path), **facts})
         return

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearfield.cli.opening import open_file
+from nearfield.cli.opening import open_alone
 from nearfield.cli.options import index_option, json_option
 from nearfield.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from nearfield.cli.place import Place
     from nearfield.core.store import StoreInfo
 
 
 @click.command("info")
 @index_option
 @json_option
-def command(*, index_path: Path, as_json: bool) -> int:
+def command(*, index_path: Place, as_json: bool) -> int:
     """Show what an index holds: documents, nodes, model, size, what was cut."""
-    with open_file(index_path) as store:
+    with open_alone(index_path) as store:
         facts = _facts(store.info())
     if as_json:
         print_json(facts)

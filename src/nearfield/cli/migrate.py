@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from nearfield.cli.opening import check_there
 from nearfield.cli.options import DEFAULT_INDEX, json_option
 from nearfield.cli.output import print_json
+from nearfield.cli.place import Place, PlaceType
 
 if TYPE_CHECKING:
     from nearfield.core.embeddings import BaseEmbedding
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument(
     "index_path",
     metavar="[INDEX]",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PlaceType(),
     default=DEFAULT_INDEX,
 )
 @click.option("--to", "target", metavar="MODEL", help="The new model, as for --model elsewhere.")
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     *,
-    index_path: Path,
+    index_path: Place,
     target: str | None,
     rollback: bool,
     forget: bool,
@@ -56,9 +56,12 @@ def command(
         message = "--model belongs to --rollback; name the new model by --to."
         raise click.UsageError(message)
     check_there(index_path)
+    if "://" in index_path.target:
+        message = f"{index_path}: only an index file migrates; others are made anew."
+        raise click.UsageError(message)
     from nearfield.stores.sqlite import Migration  # noqa: PLC0415
 
-    with Migration(index_path) as index:
+    with Migration(index_path.target) as index:
         if forget:
             facts: dict[str, Any] = {"forgotten": index.forget()}
             told = "Forgotten." if facts["forgotten"] else "There was nothing to forget."

@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
+    from nearfield.cli.place import Place
     from nearfield.core.index import VectorStoreIndex
-    from nearfield.stores.sqlite import SQLiteStore
 
 
-def open_to_read(path: Path, model: str | None = None) -> VectorStoreIndex:
+def open_to_read(place: Place, model: str | None = None) -> VectorStoreIndex:
     """Open an index that exists, for reading only.
 
     Args:
-        path: Its file.
+        place: Where it is.
         model: The model's name, when the index cannot tell or must not choose.
 
     Returns:
         The index.
 
     Raises:
-        click.ClickException: There is no such file.
+        click.ClickException: There is none.
         StoreError: It is damaged, or made by another model.
     """
-    check_there(path)
+    check_there(place)
     from nearfield.core import VectorStoreIndex  # noqa: PLC0415
 
-    return VectorStoreIndex.open(path, embed_model=model, read_only=True)
+    return VectorStoreIndex.open(place.target, embed_model=model, read_only=True)
 
 
-def open_file(path: Path, *, read_only: bool = True) -> SQLiteStore:
-    """Open an index's file alone, for which no model is needed.
+@contextmanager
+def open_alone(place: Place, *, read_only: bool = True, needs: str | None = None) -> Iterator[Any]:
+    """Open a store alone, for which no model is needed, and close it at the end.
 
     Args:
-        path: The file.
+        place: Where it is.
         read_only: Whether to refuse writing.
+        needs: A method beyond the contract that it must have, such as ``"verify"``.
 
-    Returns:
-        The store in it.
+    Yields:
+        The store.
 
     Raises:
-        click.ClickException: There is no such file.
+        click.ClickException: There is none, or it lacks the method.
         StoreError: It is damaged.
     """
-    check_there(path)
-    from nearfield.stores.sqlite import SQLiteStore  # noqa: PLC0415
+    check_there(place)
+    with closing(place.open(read_only=read_only)) as store:
+        if needs is not None and not hasattr(store, needs):
+            message = f"{place}: a store of this kind has no {needs}; its engine looks after that."
+            raise click.ClickException(message)
+        yield store
 
-    return SQLiteStore(path, create=False, read_only=read_only)
 
-
-def check_there(path: Path) -> None:
+def check_there(place: Place) -> None:
     """Refuse an index that is not there.
 
     Args:
-        path: Its file.
+        place: Where it should be.
 
     Raises:
-        click.ClickException: There is no such file.
+        click.ClickException: There is none.
     """
-    if not path.exists():
-        message = f"There is no index at {path}. Make one: nearfield index FOLDER --index {path}"
+    if not place.exists:
+        message = f"There is no index at {place}. Make one: nearfield index FOLDER --index {place}"
         raise click.ClickException(message)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from nearfield.cli.place import PlaceType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,12 +15,13 @@ DEFAULT_INDEX = "nearfield.index"
 
 index_option = click.option(
     "--index",
+    "--store",
     "index_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PlaceType(),
     default=DEFAULT_INDEX,
     show_default=True,
     envvar=None,
-    help="The index file.",
+    help="The index file, or the address of another store: lance://FOLDER, postgresql://...",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -12,11 +12,11 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rich.console import Console
     from rich.text import Text
 
+    from nearfield.cli.place import Place
     from nearfield.core.schema import Node, NodeWithScore
 
 SHOWN_CHARACTERS = 600
@@ -58,7 +58,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def place(node: Node, index_path: Path) -> str:
+def place(node: Node, index_path: Place) -> str:
     """Tell where a node stands: its file, seen from here, and its characters.
 
     Args:
@@ -67,7 +67,7 @@ def place(node: Node, index_path: Path) -> str:
     """
     part = node.metadata.get("part")
     number = "" if part is None else f"#{part}"
-    file = index_path.absolute().parent / node.document_id.removesuffix(number)
+    file = index_path.home / node.document_id.removesuffix(number)
     source = node.document_id
     if file.exists():
         source = os.path.relpath(file) + number
@@ -106,7 +106,7 @@ def as_record(found: NodeWithScore, *, best: tuple[int, int] | None = None) -> d
 
 
 def print_results(
-    found: Sequence[NodeWithScore], best: Sequence[tuple[int, int] | None], index_path: Path
+    found: Sequence[NodeWithScore], best: Sequence[tuple[int, int] | None], index_path: Place
 ) -> None:
     """Show results to a person: score, place, text, the best sentence marked.
 

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nearfield.cli.opening import open_file
+from nearfield.cli.opening import open_alone
 from nearfield.cli.options import index_option, json_option, model_option
 from nearfield.cli.output import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from nearfield.cli.place import Place
 
 
 @click.command("repair")
 @index_option
 @model_option
 @json_option
-def command(*, index_path: Path, model: str | None, as_json: bool) -> int:
+def command(*, index_path: Place, model: str | None, as_json: bool) -> int:
     """Mend what verify finds, in one transaction: lost vectors are made anew from stored texts.
 
     Documents whose texts are lost are removed and named: index their files again.
     """
-    with open_file(index_path, read_only=False) as store:
+    with open_alone(index_path, read_only=False, needs="repair") as store:
         from nearfield.core import VectorStoreIndex  # noqa: PLC0415
 
         index = VectorStoreIndex(store=store, embed_model=model)

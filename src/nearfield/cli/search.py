@@ -17,7 +17,7 @@ from nearfield.cli.options import (
 from nearfield.cli.output import as_record, print_json, print_results
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from nearfield.cli.place import Place
 
 
 @click.command("search")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @model_option
 @json_option
 def command(
-    *, question: str, index_path: Path, top_k: int, mode: str, model: str | None, as_json: bool
+    *, question: str, index_path: Place, top_k: int, mode: str, model: str | None, as_json: bool
 ) -> int:
     """Find the passages nearest to QUESTION; the best sentence of each stands between > and <."""
     with open_to_read(index_path, model) as index:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from nearfield.cli.main import FAILED
-from nearfield.cli.opening import open_file
+from nearfield.cli.opening import open_alone
 from nearfield.cli.options import index_option, json_option
 from nearfield.cli.output import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from nearfield.cli.place import Place
 
 
 @click.command("verify")
 @index_option
 @json_option
-def command(*, index_path: Path, as_json: bool) -> int:
+def command(*, index_path: Place, as_json: bool) -> int:
     """Look for damage in an index; exit code 1 if there is any. Nothing is changed."""
-    with open_file(index_path) as store:
+    with open_alone(index_path, needs="verify") as store:
         problems = store.verify()
     if as_json:
         found = [{"part": problem.part, "message": problem.message} for problem in problems]

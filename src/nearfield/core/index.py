@@ -12,7 +12,7 @@ from nearfield.core.embeddings.rebuild import name_of, rebuild
 from nearfield.core.embeddings.resolve import resolve_embed_model
 from nearfield.core.retriever import DEFAULT_TOP_K, Retriever
 from nearfield.core.settings import Settings
-from nearfield.core.storage import StorageContext, exists, open_store, save_store
+from nearfield.core.storage import StorageContext, exists, open_store, save_store, shown_place
 from nearfield.core.store import Header
 from nearfield.core.vectors import SimilarityMode
 from nearfield.core.writable import WritableIndex, warn_of
@@ -175,7 +175,7 @@ class VectorStoreIndex(WritableIndex):
         """
         if not exists(path):
             message = (
-                f"There is no index at {str(path)!r}. "
+                f"There is no index at {shown_place(path)!r}. "
                 "Make one with VectorStoreIndex.from_documents(documents, path=...)."
             )
             raise StoreError(message)

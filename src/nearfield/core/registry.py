@@ -2,8 +2,8 @@
 
 ``core`` never imports what is above it; it reaches a provider or a store
 through the string written here, at the moment it is asked for. Other
-distributions add theirs by the entry points ``nearfield.embeddings`` and
-``nearfield.stores``; a built-in name always wins.
+distributions add theirs by the entry points ``nearfield.embeddings``,
+``nearfield.stores`` and ``nearfield.rerankers``; a built-in name always wins.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class Registered:
         argument: The keyword that takes what follows the colon of ``"name:..."``
             (or of ``"name://..."`` for a store); ``None`` when nothing may follow.
         tested: Against what our tests run it: ``"real"``, ``"loopback"`` or ``"no"``.
+        whole: Whether ``argument`` takes ``"name://..."`` whole, as a server's address.
     """
 
     target: str
     summary: str
     argument: str | None = None
     tested: str = "real"
+    whole: bool = False
 
     def load(self) -> Any:
         """Import the class.
@@ -86,6 +88,14 @@ STORES: dict[str, Registered] = {
     "sqlite": Registered("nearfield.stores.sqlite:SQLiteStore", "one file", "path"),
 }
 
+RERANKERS: dict[str, Registered] = {
+    "local": Registered(
+        "nearfield.rerankers.huggingface:HuggingFaceReranker",
+        "a cross-encoder, run here",
+        "model_name",
+    ),
+}
+
 READERS: dict[str, Registered] = {
     ".pdf": Registered("nearfield.readers.pdf:read_pdf", "a document per page"),
     ".docx": Registered("nearfield.readers.docx:read_docx", "paragraphs and tables"),
@@ -94,14 +104,14 @@ READERS: dict[str, Registered] = {
 
 PAGE_TEXT = Registered("nearfield.readers.html:main_text", "the main text of a web page")
 
-_GROUPS = {"embeddings": EMBEDDINGS, "stores": STORES}
+_GROUPS = {"embeddings": EMBEDDINGS, "stores": STORES, "rerankers": RERANKERS}
 
 
 def find(kind: str, name: str) -> Registered:
     """Find a provider or store by name.
 
     Args:
-        kind: ``"embeddings"`` or ``"stores"``.
+        kind: ``"embeddings"``, ``"stores"`` or ``"rerankers"``.
         name: Its name.
 
     Returns:
@@ -125,7 +135,7 @@ def _entry_points(kind: str) -> dict[str, Registered]:
     # Imported here: reading the metadata of all installed packages costs 20 ms.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
-    argument = {"embeddings": "model_name", "stores": "path"}[kind]
+    argument = {"stores": "path"}.get(kind, "model_name")
     return {
         point.name: Registered(point.value, "installed plug-in", argument, "no")
         for point in entry_points(group=f"nearfield.{kind}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.registry import Registered
     from nearfield.core.store import VectorStore
 else:
     from nearfield.core.arrays import np
@@ -28,6 +30,11 @@ DEFAULT_PERSIST_DIR = "./storage"
 FILE_NAME = "index.nearfield"
 _LOGS = ("-wal", "-shm", "-journal")
 """How SQLite names what it keeps beside a file."""
+_SECRETS = re.compile(
+    r"(?<=://)[^/?#]*@|(?<=[?&])(?P<name>[^=&]*(?:pass|token|secret|key)[^=&]*)=[^&#]*",
+    re.IGNORECASE,
+)
+"""What an address may say that no message repeats."""
 
 
 def open_store(target: str | os.PathLike[str], *, read_only: bool = False) -> VectorStore:
@@ -44,17 +51,64 @@ def open_store(target: str | os.PathLike[str], *, read_only: bool = False) -> Ve
         UnknownProviderError: No store has the name.
         StoreError: The file is no index, or cannot be opened.
     """
-    text = os.fspath(target)
-    name, separator, rest = text.partition("://")
-    registered = find("stores", name) if separator else STORES["sqlite"]
-    place = {registered.argument: rest if separator else text} if registered.argument else {}
-    store: VectorStore = registered.load()(**place, **({"read_only": True} if read_only else {}))
+    registered, place = _registered(target)
+    arguments = {registered.argument: place} if registered.argument else {}
+    store: VectorStore = registered.load()(
+        **arguments, **({"read_only": True} if read_only else {})
+    )
     return store
 
 
 def exists(target: str | os.PathLike[str]) -> bool:
-    """Say whether there is a file at ``target``; a store elsewhere is taken to be there."""
-    return "://" in os.fspath(target) or Path(target).exists()
+    """Say whether there is an index at ``target``; where a store cannot tell, it is taken to be.
+
+    Args:
+        target: As for :func:`open_store`. A store tells by a static method ``exists``,
+            which gets what its constructor would.
+    """
+    if "://" not in os.fspath(target):
+        return Path(target).exists()
+    registered, place = _registered(target)
+    look = getattr(registered.load(), "exists", None)
+    return look is None or bool(look(place))
+
+
+def local_path(target: str | os.PathLike[str]) -> Path | None:
+    """Give the path of an index on a disk of this machine.
+
+    Args:
+        target: As for :func:`open_store`.
+
+    Returns:
+        The path; ``None`` for a store in memory, on a server or in an object store.
+
+    Raises:
+        UnknownProviderError: No store has the name.
+    """
+    registered, place = _registered(target)
+    return Path(place) if registered.argument == "path" and "://" not in place else None
+
+
+def shown_place(target: str | os.PathLike[str]) -> str:
+    """Give a place for a message: an address without user, password and keys.
+
+    Args:
+        target: As for :func:`open_store`.
+    """
+    text = os.fspath(target)
+    if "://" not in text:
+        return text
+    return _SECRETS.sub(lambda found: f"{found['name']}=***" if found["name"] else "***@", text)
+
+
+def _registered(target: str | os.PathLike[str]) -> tuple[Registered, str]:
+    """Give the store that an address names, and what its constructor gets of the address."""
+    text = os.fspath(target)
+    name, separator, rest = text.partition("://")
+    if not separator:
+        return STORES["sqlite"], text
+    registered = find("stores", name)
+    return registered, text if registered.whole else rest
 
 
 def copy_store(source: VectorStore, target: VectorStore) -> None:

@@ -19,7 +19,15 @@ from nearfield.core import (
     VectorStoreIndex,
     load_index_from_storage,
 )
-from nearfield.core.storage import FILE_NAME, copy_store, open_store
+from nearfield.core.registry import STORES, Registered
+from nearfield.core.storage import (
+    FILE_NAME,
+    copy_store,
+    exists,
+    local_path,
+    open_store,
+    shown_place,
+)
 from nearfield.errors import (
     ConfigError,
     CorruptStoreError,
@@ -353,3 +361,36 @@ def test_many_may_ask_while_one_writes(model, tmp_path):
         done = asyncio.Event()
         asyncio.run(both())
         assert len(retriever.retrieve("side")) == 2 * 61
+
+
+def test_an_address_is_shown_without_what_is_secret():
+    """User, password and keys stay out of messages; the place itself can be told."""
+    assert (
+        shown_place("postgresql://me:pa:ss@host:5432/db?sslmode=require&password=x&n=1")
+        == "postgresql://***@host:5432/db?sslmode=require&password=***&n=1"
+    )
+    assert shown_place("lance://s3://bucket/a@b") == "lance://s3://bucket/a@b"
+    assert shown_place("notes@home.index") == "notes@home.index"
+
+
+def test_only_an_index_on_this_machine_has_a_path(tmp_path):
+    """A file, by its name or by address; not one in memory or in an object store."""
+    assert local_path("sqlite:///a/b.index") == Path("/a/b.index")
+    assert local_path(tmp_path / "x") == tmp_path / "x"
+    assert local_path("memory://") is None
+
+
+def test_a_store_is_asked_whether_there_is_an_index(monkeypatch):
+    """By its static method ``exists``; a store that cannot tell is taken to be there."""
+    asked = []
+    monkeypatch.setattr(MemoryStore, "exists", staticmethod(asked.append), raising=False)
+    assert not exists("memory://shelf")
+    assert asked == ["shelf"]
+    monkeypatch.undo()
+    assert exists("memory://shelf")
+
+
+def test_a_server_gets_its_address_whole(monkeypatch):
+    """What stands before ``://`` is part of it."""
+    monkeypatch.setitem(STORES, "shelf", Registered("builtins:dict", "", "url", whole=True))
+    assert open_store("shelf://host/db") == {"url": "shelf://host/db"}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # file ``notes`` as an index would hide ``notes.md``.
 _BESIDE = re.compile(
     r"(-migration(-lock)?|-before-migration(\.tmp)?)?(-wal|-shm|-journal)?|-snapshot(\.[^.]+\.tmp)?"
+    r"|[\\/].*"  # what is in it, if it is a folder
 )
 
 
