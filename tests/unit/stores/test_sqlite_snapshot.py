@@ -48,14 +48,17 @@ def reads(monkeypatch):
     from nearfield.stores.sqlite import view
 
     counted = []
-    original = view.read_vectors
 
-    def counting(connection, block, dim):
-        counted.append(block.number)
-        return original(connection, block, dim)
+    def counting(read):
+        def counted_read(connection, block, *dim):
+            counted.append(block.number)
+            return read(connection, block, *dim)
 
-    monkeypatch.setattr(view, "read_vectors", counting)
-    monkeypatch.setattr(snapshot, "read_vectors", counting)
+        return counted_read
+
+    monkeypatch.setattr(view, "read_vectors", counting(view.read_vectors))
+    monkeypatch.setattr(snapshot, "read_vectors", counting(snapshot.read_vectors))
+    monkeypatch.setattr(snapshot, "stored_vectors", counting(snapshot.stored_vectors))
     return counted
 
 

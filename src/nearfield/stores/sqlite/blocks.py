@@ -113,12 +113,11 @@ def remove_vectors(
 
 def read_blocks(connection: sqlite3.Connection) -> list[Block]:
     """Read what is known of all blocks, in order, without their vectors."""
-    return [
-        _block(row)
-        for row in connection.execute(
+    return _blocks(
+        connection.execute(
             "SELECT number, stamp, stored, live, checksum FROM blocks ORDER BY number"
-        )
-    ]
+        ).fetchall()
+    )
 
 
 def read_block(connection: sqlite3.Connection, number: int) -> Block | None:
@@ -126,7 +125,7 @@ def read_block(connection: sqlite3.Connection, number: int) -> Block | None:
     row = connection.execute(
         "SELECT number, stamp, stored, live, checksum FROM blocks WHERE number = ?", (number,)
     ).fetchone()
-    return None if row is None else _block(row)
+    return None if row is None else _blocks([row])[0]
 
 
 def read_vectors(connection: sqlite3.Connection, block: Block, dim: int) -> Vectors:
@@ -143,8 +142,17 @@ def read_vectors(connection: sqlite3.Connection, block: Block, dim: int) -> Vect
     Raises:
         CorruptStoreError: The vectors are damaged.
     """
+    return check_vectors(stored_vectors(connection, block), block, dim)
+
+
+def stored_vectors(connection: sqlite3.Connection, block: Block) -> object:
+    """Read the vectors of a block as they are stored, for :func:`check_vectors`."""
     row = connection.execute("SELECT data FROM vectors WHERE block = ?", (block.number,)).fetchone()
-    data = row[0] if row is not None else b""
+    return row[0] if row is not None else b""
+
+
+def check_vectors(data: object, block: Block, dim: int) -> Vectors:
+    """Give the live vectors of a block from what is stored; arguments as :func:`read_vectors`."""
     if not isinstance(data, bytes) or zlib.crc32(data) != block.checksum:
         message = (
             f"The vectors of block {block.number} are damaged. "
@@ -303,13 +311,18 @@ def _insert_block(connection: sqlite3.Connection, block: Block, data: bytes) -> 
     connection.execute("INSERT INTO vectors VALUES (?, ?)", (block.number, data))
 
 
-def _block(row: tuple[int, int, bytes, bytes, int]) -> Block:
-    number, stamp, stored, live, checksum = row
-    for bits in (stored, live):
-        if not isinstance(bits, bytes) or len(bits) != BLOCK_ROWS // 8:
+def _blocks(rows: Sequence[tuple[int, int, bytes, bytes, int]]) -> list[Block]:
+    for number, _, *masks, _ in rows:
+        if not all(isinstance(bits, bytes) and len(bits) == BLOCK_ROWS // 8 for bits in masks):
             message = f"The rows of block {number} are damaged. Repair the index."
             raise CorruptStoreError(message)
-    return Block(number, stamp, _mask(stored), _mask(live), checksum)
+    # All at once: a large index has thousands of blocks, and a search begins here.
+    joined = np.frombuffer(b"".join(stored + live for _, _, stored, live, _ in rows), np.uint8)
+    bits = np.unpackbits(joined, bitorder="little").view(np.bool_).reshape(-1, 2, BLOCK_ROWS)
+    return [
+        Block(number, stamp, stored, live, checksum)
+        for (number, stamp, _, _, checksum), (stored, live) in zip(rows, bits, strict=True)
+    ]
 
 
 def _bytes(vectors: NDArray[np.float32]) -> bytes:
@@ -318,7 +331,3 @@ def _bytes(vectors: NDArray[np.float32]) -> bytes:
 
 def _bits(mask: Mask) -> bytes:
     return np.packbits(mask, bitorder="little").tobytes()
-
-
-def _mask(bits: bytes) -> Mask:
-    return np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(np.bool_)

@@ -19,6 +19,8 @@ import os
 import secrets
 import time
 import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
@@ -29,7 +31,7 @@ import numpy as np
 from nearfield.core.progress import progress
 from nearfield.core.search import Lengths, row_norms
 from nearfield.stores.sqlite import fail_points
-from nearfield.stores.sqlite.blocks import read_vectors
+from nearfield.stores.sqlite.blocks import check_vectors, read_vectors, stored_vectors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 FORMAT = "nearfield-snapshot-1"
 PAGE = 4096
 FORGOTTEN_AFTER_S = 3600
+SHOWN_FROM_BYTES = 256 << 20
+WRITERS = 2
+BLOCKS_WAITING = 8
 
 
 class _Layout(NamedTuple):
@@ -181,20 +186,27 @@ def _write(
 ) -> None:
     count = sum(block.alive for block in blocks)
     layout = _Layout.of(len(blocks), count, dim)
-    norms = np.zeros(count, np.float32)
+    lengths: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
     with (
         path.open("wb") as file,
-        progress(len(blocks), "Laying out vectors for search") as job,
+        progress(
+            len(blocks), "Laying out vectors for search", show=layout.end >= SHOWN_FROM_BYTES
+        ) as job,
+        ThreadPoolExecutor(WRITERS, "nearfield-snapshot") as pool,
     ):
-        file.seek(layout.vectors)
-        at = 0
-        for block in blocks:
-            job.advance()
-            vectors = read_vectors(connection, block, dim)
-            norms[at : at + len(vectors)] = row_norms(vectors)
-            at += len(vectors)
-            file.write(np.ascontiguousarray(vectors, "<f4").data)
         file.truncate(layout.end)
+        # One connection reads; checking and writing, which take longer, go on beside it.
+        waiting: deque[Future[NDArray[np.float32]]] = deque()
+        at = layout.vectors
+        for block in blocks:
+            data = stored_vectors(connection, block)
+            waiting.append(pool.submit(_lay_out, path, at, data, block, dim))
+            at += block.alive * dim * 4
+            if len(waiting) > BLOCKS_WAITING:
+                lengths.append(waiting.popleft().result())
+            job.advance()
+        lengths += [each.result() for each in waiting]
+        norms = np.concatenate(lengths)
         tables = bytearray(layout.vectors - PAGE)
         for start, array in (
             (layout.blocks, _table(blocks).astype("<i8")),
@@ -210,6 +222,15 @@ def _write(
         file.flush()
         fail_points.reach("snapshot-written")
         os.fsync(file.fileno())
+
+
+def _lay_out(path: Path, at: int, data: object, block: Block, dim: int) -> NDArray[np.float32]:
+    """Write the vectors of a block to their place, and give their lengths."""
+    vectors = check_vectors(data, block, dim)
+    with path.open("r+b") as file:  # a handle of its own, with a position of its own
+        file.seek(at)
+        file.write(np.ascontiguousarray(vectors, "<f4").data)
+    return row_norms(vectors)
 
 
 def _in_memory(connection: sqlite3.Connection, blocks: Sequence[Block], dim: int) -> Snapshot:
