@@ -46,7 +46,7 @@ def load_model(
         ConfigError: An option does not fit the model or the machine.
         MissingDependencyError: The backend's library is not installed.
     """
-    _check_max_length(folder, options)
+    check_max_length(folder, options)
     mode = trained_similarity(folder)
     # Each backend is loaded when asked for: its library may be slow, or absent.
     if backend == "torch":
@@ -126,7 +126,12 @@ def _graph_engine(
     return load_openvino(folder, path, options)
 
 
-def _check_max_length(folder: ModelFolder, options: Options) -> None:
+def check_max_length(folder: ModelFolder, options: Options) -> None:
+    """Refuse a ``max_length`` the model has no positions for.
+
+    Raises:
+        ConfigError: The message names both numbers.
+    """
     limit = folder.position_limit
     if options.max_length is not None and limit is not None and options.max_length > limit:
         message = f"max_length={options.max_length} is more than the {limit} {folder.path} reads."

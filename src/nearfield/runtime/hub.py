@@ -55,18 +55,20 @@ def find_model(
     token: str | bool | None = None,
     local_files_only: bool = False,
     code: bool = False,
+    owner: str = DEFAULT_OWNER,
 ) -> Found:
     """Find a model's folder, fetching what is needed of it and no more.
 
     Args:
         name: A folder, or a name on the hub such as ``"BAAI/bge-small-en-v1.5"``; without an
-            owner it is sentence-transformers' own.
+            owner it is ``owner``'s.
         files: Patterns of places in the folder; any that is there will do in place of the weights.
         revision: A branch, tag, commit or ``"refs/pr/N"``; the main branch by default.
         cache_folder: The cache, in place of ``HF_HUB_CACHE``.
         token: As huggingface_hub takes it; ``HF_TOKEN`` or the saved one by default.
         local_files_only: Never ask the hub.
         code: Whether Python files that come with the model are wanted too.
+        owner: Whose a name without an owner is; sentence-transformers' by default.
 
     Returns:
         The folder and the full name.
@@ -78,7 +80,7 @@ def find_model(
     local = Path(name).expanduser()
     if name and local.is_dir():  # an empty path would be the working folder
         return Found(local, name)
-    repo = _repo_name(name, local)
+    repo = _repo_name(name, local, owner)
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
         message = f"revision={revision!r} is no branch, tag, commit or refs/pr/N."
         raise UnknownModelError(message)
@@ -196,7 +198,7 @@ class _Wanted:
         )
 
 
-def _repo_name(name: str, local: Path) -> str:
+def _repo_name(name: str, local: Path, owner: str) -> str:
     if local.is_file():
         message = f"{name!r} is a file; a model is a folder. Pass the folder it is in."
         raise UnknownModelError(message)
@@ -205,7 +207,7 @@ def _repo_name(name: str, local: Path) -> str:
         raise UnknownModelError(message)
     if "/" in name or _NO_OWNER.fullmatch(name.lower()):
         return name
-    return f"{DEFAULT_OWNER}/{name}"
+    return f"{owner}/{name}"
 
 
 def _hub_is_off() -> bool:

@@ -109,18 +109,7 @@ class TextTokenizer:
         Raises:
             ModelLoadError: The file is damaged, or of a newer kind than the library reads.
         """
-        # Imported here: a program that only searches an index has no need of it.
-        from tokenizers import Tokenizer  # noqa: PLC0415
-
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exceptions
-            message = (
-                f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
-                f"{error}. Fetch it again, or upgrade tokenizers."
-            )
-            raise ModelLoadError(message) from error
-        return cls(tokenizer, **options)
+        return cls(read_tokenizer(path), **options)
 
     @classmethod
     def of_folder(
@@ -203,6 +192,28 @@ class TextTokenizer:
         read = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
         found: list[Any] = read(list(texts), add_special_tokens=False)
         return found
+
+
+def read_tokenizer(path: Path) -> Any:
+    """Give the ``tokenizers.Tokenizer`` that a ``tokenizer.json`` describes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelLoadError: The file is damaged, or of a newer kind than the library reads.
+    """
+    # Imported here: a program that only searches an index has no need of it.
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exceptions
+        message = (
+            f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
+            f"{error}. Fetch it again, or upgrade tokenizers."
+        )
+        raise ModelLoadError(message) from error
 
 
 def _specials(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -171,10 +171,10 @@ def load_torch(
     if not options.trust_remote_code:
         if folder.custom_code:
             folder.require_understood()
-        _refuse_pickles(folder.path)
+        refuse_pickles(folder.path)
         check_links(folder.path)
     for device in (options.device, *(options.target_devices or ())):
-        _check_device(torch, device)
+        check_device(torch, device)
     library = require("sentence_transformers", extra="torch", purpose=PURPOSE)
     kwargs = _model_kwargs(torch, options.model_kwargs)
     further = {"local_files_only": True, **options.further}
@@ -234,8 +234,12 @@ def _weights(folder: ModelFolder) -> tuple[Path, ...]:
     return folder.weight_files
 
 
-def _refuse_pickles(root: Path) -> None:
-    """Refuse a folder that has weights only as pickles, in any of its modules."""
+def refuse_pickles(root: Path) -> None:
+    """Refuse a folder that has weights only as pickles, in any of its modules.
+
+    Raises:
+        ModelLoadError: The message names the file.
+    """
     for pattern in ("*.bin", "*.pt", "*.pkl", "*.ckpt"):
         for path in root.rglob(pattern):
             beside = any(path.parent.glob("*.safetensors"))
@@ -252,8 +256,12 @@ def _refuse_pickles(root: Path) -> None:
                 raise ModelLoadError(message)
 
 
-def _check_device(torch: Any, device: str | None) -> None:
-    """Refuse a device this machine does not have: nothing runs silently elsewhere."""
+def check_device(torch: Any, device: str | None) -> None:
+    """Refuse a device this machine does not have: nothing runs silently elsewhere.
+
+    Raises:
+        ConfigError: The message names the device, and how many there are.
+    """
     kind, _, number = str(device or "cpu").partition(":")
     there = {
         "cpu": lambda: 1,

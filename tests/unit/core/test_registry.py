@@ -10,7 +10,9 @@ from nearfield.core import registry
 from nearfield.errors import ConfigError, UnknownProviderError
 
 
-@pytest.mark.parametrize("row", [*registry.EMBEDDINGS.values(), *registry.STORES.values()])
+@pytest.mark.parametrize(
+    "row", [*registry.EMBEDDINGS.values(), *registry.STORES.values(), *registry.RERANKERS.values()]
+)
 def test_every_row_names_a_class_that_exists(row):
     """No optional library is needed to import a provider's module."""
     assert isinstance(row.load(), type)
