@@ -30,6 +30,7 @@ COMMANDS = {
     "ask": "Answer a question from the index, with sources.",
     "embed": "Turn texts into vectors.",
     "serve": "Serve models and an index over HTTP, as OpenAI's clients ask.",
+    "view": "Look at an index on a page: search, compare, map.",
     "info": "Show what an index holds.",
     "verify": "Look for damage in an index.",
     "repair": "Mend what verify finds.",

@@ -81,20 +81,21 @@ def command(
     from nearfield.cli.bench.candidates import installed  # noqa: PLC0415
     from nearfield.cli.bench.table import lay_out  # noqa: PLC0415
     from nearfield.cli.bench.workloads import QUICK, Counts, make_workloads  # noqa: PLC0415
+    from nearfield.server.page.bench import keep_bench  # noqa: PLC0415
 
     draw = _drawer(plot_path)
     texts = make_workloads(QUICK if quick else Counts())
     results = _measure_all(models or ("bundled",), backends or installed(), texts, rounds)
     if draw and plot_path:
         draw(results, plot_path)
+    record = {
+        **_conditions(rounds),
+        "texts": {name: len(some) for name, some in texts.items()},
+        "models": [asdict(result) for result in results],
+    }
+    keep_bench(record)  # for the page of `nearfield view`
     if as_json:
-        print_json(
-            {
-                **_conditions(rounds),
-                "texts": {name: len(some) for name, some in texts.items()},
-                "models": [asdict(result) for result in results],
-            }
-        )
+        print_json(record)
     else:
         click.echo("\n\n".join([*map(lay_out, results), NOTE]))
     return 0 if any(one.error is None for result in results for one in result.backends) else 1

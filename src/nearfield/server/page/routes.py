@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,14 @@ from nearfield.server.page.conditions import filters_of
 from nearfield.server.page.explain import explain
 from nearfield.server.page.marking import Marker
 from nearfield.server.page.neighbours import Neighbours
-from nearfield.server.page.searching import Clock, as_results, embed_question, search_by
+from nearfield.server.page.searching import (
+    RERANKED,
+    Clock,
+    as_results,
+    embed_question,
+    reranked,
+    search_by,
+)
 from nearfield.server.page.status import Fields, status
 from nearfield.server.refusal import Refusal
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.rerank import Reranker
     from nearfield.core.vectors import Vector
     from nearfield.server.service import Service
 
@@ -70,14 +79,19 @@ class _Page:
         index, marker, _ = self._loaded()
         if not index.store.capabilities.text_search and set(body.modes) != {"vector"}:
             raise Refusal(400, NO_WORDS, param="modes")
-        filters = filters_of(body.conditions, body.join)
+        reranker = self._reranker(body.rerank)
+        depth = body.top_k if reranker is None else max(body.top_k, RERANKED)
+        filters, aside = filters_of(body.conditions, body.join), self._service.aside
         clock = Clock()
         vector = await embed_question(index, body.query, self._embed, clock)
         bundle = QueryBundle(body.query, vector)
         with clock.timing("search"):
-            found = await in_thread(search_by, index, bundle, body.modes, body.top_k, filters)
+            found = await aside(search_by, index, bundle, body.modes, depth, filters)
+        if reranker is not None:
+            with clock.timing("rerank"):
+                found = await aside(reranked, found, body.query, reranker, body.top_k)
         with clock.timing("mark"):
-            results = await in_thread(as_results, found, vector, marker)
+            results = await aside(as_results, found, vector, marker)
         return _json({"results": results, "times_ms": clock.ms})
 
     async def why(self, request: Request) -> JSONResponse:
@@ -85,7 +99,7 @@ class _Page:
         body = await body_of(request, WhyBody)
         index, marker, neighbours = self._loaded()
         vector = await self._embed(body.query)
-        facts = await in_thread(
+        explained = partial(
             explain,
             index,
             QueryBundle(body.query, vector),
@@ -95,6 +109,7 @@ class _Page:
             neighbours=neighbours,
             marker=marker,
         )
+        facts = await self._service.aside(explained)
         if facts is None:
             message = "The index has no such node any more. Search again."
             raise Refusal(404, message, param="node_id")
@@ -140,12 +155,17 @@ class _Page:
             self._neighbours = Neighbours(index.store)
         return index, self._marker, self._neighbours
 
+    def _reranker(self, name: str | None) -> Reranker | None:
+        if name is None:
+            return None
+        if name not in self._service.rerankers:
+            raise Refusal(404, "The reranker does not exist.", param="rerank")
+        return self._service.rerankers[name]
+
     async def _embed(self, question: str) -> Vector:
         """Embed a question by the index's model, in line with other requests."""
         service = self._service
-        model = None if service.index is None else service.index.embed_model
-        name = next((name for name, one in service.models.items() if one is model), None)
-        vectors = await service.embed([question], model=name, input_type="query")
+        vectors = await service.embed([question], model=service.index_model, input_type="query")
         vector: Vector = vectors[0]
         return vector
 

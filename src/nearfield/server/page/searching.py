@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,16 @@ if TYPE_CHECKING:
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.rerank import Reranker
     from nearfield.core.schema import NodeWithScore, QueryBundle
     from nearfield.core.vectors import Vector
     from nearfield.server.page.marking import Marker
 
     Embed = Callable[[str], Awaitable[Vector]]
+
+
+RERANKED = 30
+"""How many nodes a reranker is given of each way of searching, at least."""
 
 
 class Clock:
@@ -86,6 +92,31 @@ def search_by(
         retriever = index.as_retriever(top_k, mode=mode, filters=filters)
         found[mode] = retriever.search([bundle])[0].nodes
     return found
+
+
+def reranked(
+    found: dict[str, list[NodeWithScore]], question: str, reranker: Reranker, top_k: int
+) -> dict[str, list[NodeWithScore]]:
+    """Order what was found by how well each text answers the question.
+
+    Args:
+        found: By way of searching.
+        question: The question.
+        reranker: What scores the texts, each once.
+        top_k: How many of each way are kept.
+
+    Returns:
+        The nodes with the reranker's scores, best first; equal ones as they were.
+    """
+    texts = list({each.node.text: None for nodes in found.values() for each in nodes})
+    scores = dict(zip(texts, map(float, reranker.rerank(question, texts)), strict=True))
+    return {
+        mode: sorted(
+            (replace(each, score=scores[each.node.text]) for each in nodes),
+            key=lambda each: -each.score,
+        )[:top_k]
+        for mode, nodes in found.items()
+    }
 
 
 def as_results(
