@@ -44,9 +44,12 @@ AVX2_ONLY = {
     "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
     "BENCHMARK_INSTRUCTION_SET": "avx2",
 }
-"""What keeps libraries to AVX2 on a newer processor. ONNX Runtime has no such switch."""
+"""What keeps libraries to AVX2 on a newer processor; hold_to_avx2.py holds the others."""
 BREAKS_OPENVINO = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Its kernels and its copy of oneDNN then disagree on the processor, and it finds none to run."""
+NOT_HELD = ("nearfield-onnx", "nearfield-openvino")
+"""They run in this environment, which hold_to_avx2.py does not change."""
+HELD = ("main-avx2", "hold_to_avx2.py")
 FIDELITY_TEXTS = 60
 
 
@@ -59,21 +62,24 @@ class Setting:
         model: The model's folder.
         texts: The workloads, JSON.
         env: Environment variables.
+        isa: ``native``, or ``avx2`` to hold all peers to AVX2.
     """
 
     envs: Path
     model: Path
     texts: Path
     env: dict[str, str]
+    isa: str
 
     def python(self, peer: str) -> str:
         """Give the interpreter of a peer's environment."""
         if peer.startswith("nearfield"):
             return sys.executable
-        group = "infinity" if peer == "infinity" else "main"
+        main, script = ("main", "setup.py") if self.isa == "native" else HELD
+        group = "infinity" if peer == "infinity" else main
         python = self.envs.resolve() / group / "bin/python"
         if not python.exists():
-            sys.exit(f"{peer} needs the environment {python.parents[1]}. Make it with setup.py.")
+            sys.exit(f"{peer} needs the environment {python.parents[1]}. Make it with {script}.")
         return str(python)
 
     def environment(self, peer: str) -> dict[str, str]:
@@ -141,7 +147,7 @@ def main() -> None:
         texts.write_text(json.dumps(workloads), encoding="utf-8")
         result["workloads"] = _facts(model, workloads, arguments.load)
         result["baseline"] = arguments.peers[0]
-        setting = Setting(arguments.envs, model, texts, env)
+        setting = Setting(arguments.envs, model, texts, env, arguments.isa)
         for peer in arguments.peers * arguments.cold:
             _cold_start(result, peer, setting)
         workers = []
@@ -298,7 +304,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.25, help="seconds between measurements")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--isa", choices=("native", "avx2"), default="native")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    loose = sorted({*arguments.peers} & {*NOT_HELD}) if arguments.isa == "avx2" else []
+    if loose:
+        parser.error(f"Nothing holds {' and '.join(loose)} to AVX2. Leave out with --peers.")
+    return arguments
 
 
 if __name__ == "__main__":
