@@ -31,6 +31,7 @@ COMMANDS = {
     "embed": "Turn texts into vectors.",
     "serve": "Serve models and an index over HTTP, as OpenAI's clients ask.",
     "view": "Look at an index on a page: search, compare, map.",
+    "map": "Draw the map of an index into one file that stands alone.",
     "info": "Show what an index holds.",
     "verify": "Look for damage in an index.",
     "repair": "Mend what verify finds.",

@@ -75,8 +75,13 @@ class Values:
         for key, column in self._columns.items():
             column.extend([None] * (self._count - len(column)))
             columns.setdefault(key, column)
-        found = (categorise(name, column) for name, column in columns.items())
-        return [field for field in found if field is not None]
+        found: list[Field] = []
+        for name, values in columns.items():
+            field = categorise(name, values)
+            # A fact that says the same as another, as a file's name and its document do.
+            if field and not any(np.array_equal(field.codes, one.codes) for one in found):
+                found.append(field)
+        return found
 
 
 def folders(documents: Sequence[str]) -> list[str]:

@@ -101,13 +101,20 @@ def test_facts_that_come_late_or_stop_early_are_none_elsewhere():
 
 
 def test_the_number_of_facts_is_bounded():
-    many = {f"k{n}": "a" for n in range(100)}
-    fields = fields_of(["d", "d"], [many, dict.fromkeys(many, "b")])
+    facts = [{f"k{n}": (row >> (n % 7)) * n % 3 for n in range(100)} for row in range(300)]
 
-    assert len(fields) == MOST_KEYS
+    assert len(fields_of(["d"] * 300, facts)) <= MOST_KEYS
+
+
+def test_a_fact_that_says_the_same_as_another_is_left_out():
+    fields = fields_of(
+        ["a", "b", "b"], [{"file_name": "A"}, {"file_name": "B"}, {"file_name": "B"}]
+    )
+
+    assert list(fields) == ["document"]
 
 
 def test_folder_and_document_come_first():
-    names = list(fields_of(["x/a", "y/b", "y/b"], [{"lang": "en"}, {"lang": "de"}, {}]))
+    names = list(fields_of(["x/a", "y/b", "y/c", "y/c"], [{"lang": "en"}, {"lang": "de"}, {}, {}]))
 
     assert names == ["folder", "document", "lang"]

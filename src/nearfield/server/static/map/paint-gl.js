@@ -1,0 +1,130 @@
+// Points drawn by WebGL: one call for all of them, whatever their number.
+
+import { channels, SLOTS } from "./palette.js";
+
+const VERTEX = `
+attribute vec2 a_from, a_to;
+attribute float a_slot, a_state;
+uniform vec2 u_middle, u_scale;
+uniform float u_share, u_size, u_fade;
+uniform vec3 u_colours[${SLOTS}];
+varying vec4 v_colour;
+varying float v_shape, v_half;
+void main() {
+  vec2 place = mix(a_from, a_to, u_share);
+  gl_Position = vec4((place - u_middle) * u_scale, 0.0, 1.0);
+  float size = a_state > 2.5 ? u_size * 1.5 : u_size;
+  if (a_state < 0.5) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  gl_PointSize = size;
+  v_half = size / 2.0;
+  v_shape = u_size < 5.0 ? 0.0 : a_slot;
+  vec3 colour = u_colours[0];
+  for (int i = 1; i < ${SLOTS}; i++) if (float(i) < a_slot + 0.5) colour = u_colours[i];
+  v_colour = vec4(colour, a_state < 1.5 ? 0.13 : u_fade);
+}`;
+
+const FRAGMENT = `
+precision mediump float;
+varying vec4 v_colour;
+varying float v_shape, v_half;
+float plus(vec2 p) {
+  p = abs(p);
+  return min(max(p.x - 0.3, p.y - 0.86), max(p.x - 0.86, p.y - 0.3));
+}
+void main() {
+  vec2 p = gl_PointCoord * 2.0 - 1.0;
+  float kind = mod(v_shape, 6.0);
+  float d;
+  if (v_shape > 11.5) d = length(p) - 0.5;
+  else if (kind < 0.5) d = length(p) - 0.82;
+  else if (kind < 1.5) d = max(abs(p.x), abs(p.y)) - 0.7;
+  else if (kind < 2.5) d = max(abs(p.x) * 0.866 - p.y * 0.5 - 0.42, p.y - 0.62);
+  else if (kind < 3.5) d = (abs(p.x) + abs(p.y) - 0.92) * 0.75;
+  else if (kind < 4.5) d = plus(p);
+  else d = plus(vec2(p.x + p.y, p.x - p.y) * 0.7071);
+  if (v_shape > 5.5 && v_shape < 11.5) d = abs(d + 0.17) - 0.17;
+  float cover = clamp(0.5 - d * v_half, 0.0, 1.0);
+  if (cover <= 0.0) discard;
+  float alpha = v_colour.a * cover;
+  gl_FragColor = vec4(v_colour.rgb * alpha, alpha);
+}`;
+
+/** A painter of points. Its methods do nothing while the browser has taken the context away. */
+export class GlPainter {
+  static name = "WebGL";
+
+  /** @param {HTMLCanvasElement} canvas Throws where there is no WebGL. */
+  constructor(canvas) {
+    const options = { antialias: false, alpha: true, premultipliedAlpha: true, powerPreference: "low-power" };
+    this.canvas = canvas;
+    this.gl = canvas.getContext("webgl", options);
+    if (!this.gl) throw new Error("This browser has no WebGL.");
+    this.data = {};
+    this.#prepare();
+  }
+
+  /** Make everything again, after the browser gave the context back. */
+  restore() {
+    this.#prepare();
+    for (const [name, [array, size]] of Object.entries(this.data)) this.set(name, array, size);
+  }
+
+  #prepare() {
+    const { gl } = this;
+    this.program = gl.createProgram();
+    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, text);
+      gl.compileShader(shader);
+      gl.attachShader(this.program, shader);
+      gl.deleteShader(shader);
+    }
+    gl.linkProgram(this.program);
+    if (!gl.getProgramParameter(this.program, gl.LINK_STATUS) && !gl.isContextLost()) {
+      throw new Error(gl.getProgramInfoLog(this.program));
+    }
+    gl.useProgram(this.program);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    this.buffers = {};
+    this.uniforms = {};
+  }
+
+  /**
+   * Hand over data of the points.
+   * @param {string} name "from", "to", "slot" or "state"
+   * @param {Float32Array|Uint8Array} array
+   * @param {number} size numbers per point
+   */
+  set(name, array, size) {
+    const { gl } = this;
+    this.data[name] = [array, size];
+    this.buffers[name] ??= gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
+    gl.bufferData(gl.ARRAY_BUFFER, array, gl.STATIC_DRAW);
+    const place = gl.getAttribLocation(this.program, `a_${name}`);
+    gl.enableVertexAttribArray(place);
+    gl.vertexAttribPointer(place, size, array instanceof Uint8Array ? gl.UNSIGNED_BYTE : gl.FLOAT, false, 0, 0);
+  }
+
+  #uniform(name) {
+    this.uniforms[name] ??= this.gl.getUniformLocation(this.program, `u_${name}`);
+    return this.uniforms[name];
+  }
+
+  /** Draw all points: `share` of the way between their two places, `size` in pixels. */
+  draw({ camera, ratio, share, size, fade, colours }) {
+    const { gl } = this;
+    if (gl.isContextLost() || !this.data.state) return;
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.uniform2f(this.#uniform("middle"), camera.x, camera.y);
+    gl.uniform2f(this.#uniform("scale"), (2 * camera.scale) / camera.width, (2 * camera.scale) / camera.height);
+    gl.uniform1f(this.#uniform("share"), share);
+    gl.uniform1f(this.#uniform("size"), size * ratio);
+    gl.uniform1f(this.#uniform("fade"), fade);
+    gl.uniform3fv(this.#uniform("colours"), colours.flatMap(channels));
+    gl.drawArrays(gl.POINTS, 0, this.data.state[0].length);
+  }
+}
