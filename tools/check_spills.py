@@ -24,7 +24,7 @@ from typing import NamedTuple
 NATIVE = Path(__file__).parents[1] / "src/nearfield/runtime/_native"
 HOT_FUNCTIONS = re.compile(r"(tile|multiply)\b")
 PRODUCTS = ("vpdpwssd", "vpmaddwd", "vfmadd")
-FEWEST_LOOPS = 12  # both instruction sets have at least six heights of integer tile
+FEWEST_LOOPS = 12  # even two instruction sets have at least six heights of integer tile each
 STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp")
 
 
@@ -43,7 +43,7 @@ def functions(listing: str) -> dict[str, list[Instruction]]:
     for line in listing.splitlines():
         if head := re.match(r"([0-9a-f]+) <(.+)>:$", line):
             current = found.setdefault(f"{head[2]} at {head[1].lstrip('0')}", [])
-        elif body := re.match(r"\s+([0-9a-f]+):\s+(\S+)\s*(.*)", line):
+        elif body := re.match(r"\s+([0-9a-f]+):\s+(?:{vex}\s+)?(\S+)\s*(.*)", line):
             current.append(Instruction(int(body[1], 16), body[2], body[3]))
     return found
 

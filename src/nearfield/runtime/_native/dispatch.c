@@ -1,8 +1,17 @@
 /* Which kernel sets this processor can run. */
 #include "engine.h"
 
+#ifdef HAVE_AVXVNNI_KERNELS
+#include <cpuid.h>
+
+static int has_avxvnni(void) {
+  unsigned a = 0, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+#endif
+
 const struct kernels *const *available_kernels(void) {
-  static const struct kernels *found[4];
+  static const struct kernels *found[5];
   if (found[0]) return found;
   int n = 0;
 #ifdef HAVE_X86_KERNELS
@@ -12,6 +21,9 @@ const struct kernels *const *available_kernels(void) {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vnni"))
     found[n++] = &avx512_kernels;
+#ifdef HAVE_AVXVNNI_KERNELS
+  if (avx2 && has_avxvnni()) found[n++] = &avxvnni_kernels;
+#endif
   if (avx2) found[n++] = &avx2_kernels;
 #endif
   found[n] = &portable_kernels;

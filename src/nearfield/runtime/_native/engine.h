@@ -7,7 +7,8 @@
  *   threads.c           the pool of threads
  *   dispatch.c          which kernels this processor can run
  *   kernels_*.c         the inner loops, one file per instruction set
- *   float_kernels.h     the loops over floats, shared by those files
+ *   vectors_256.h       vectors of 256 bits, shared by the two sets that have no longer ones
+ *   float_kernels.h     the loops over floats, shared by all of those files
  */
 #ifndef NEARFIELD_ENGINE_H
 #define NEARFIELD_ENGINE_H
@@ -67,6 +68,10 @@ extern const struct kernels portable_kernels;
 #define HAVE_X86_KERNELS 1
 extern const struct kernels avx2_kernels;
 extern const struct kernels avx512_kernels;
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11 /* older ones do not know it */
+#define HAVE_AVXVNNI_KERNELS 1
+extern const struct kernels avxvnni_kernels;
+#endif
 #endif
 
 /* ------------------------------------------------------------- threads */

@@ -35,3 +35,9 @@ def test_a_sum_kept_on_the_stack_is_found():
     assert tool.spills(CLEAN) == []
     spilled = CLEAN.replace("vpaddd %ymm3,%ymm0,%ymm0", "vpaddd 0x40(%rsp),%ymm3,%ymm0")
     assert "touches the stack 1 times" in tool.spills(spilled)[0]
+
+
+def test_a_product_that_names_its_encoding_is_one():
+    tool = check_spills()
+    named = CLEAN.replace("vpmaddwd", "{vex} vpdpwssd")
+    assert len(tool.hot_loops(named)) == 1
