@@ -127,22 +127,22 @@ class _Work(threading.Thread):
         except _StoppedError:
             return
         except NearfieldError as error:
-            if self._is_stopped():
+            if self._is_unwanted():
                 return
             self._show(Progress("failed", error=str(error)))
         except Exception:
-            if self._is_stopped():
+            if self._is_unwanted():
                 return  # the store was closed under the work
             logger.exception("The map could not be drawn.")
             self._show(Progress("failed", error="The map could not be drawn; see the log."))
 
     def _report(self, stage: str, share: float) -> None:
-        if self._is_stopped():
+        if self._is_unwanted():
             raise _StoppedError
         shown = self._shown
         self._show(Progress(shown.state, stage, share, shown.version))
 
-    def _is_stopped(self) -> bool:
+    def _is_unwanted(self) -> bool:
         return self.stop.is_set() or not self._atlas._wanted()  # noqa: SLF001 - one unit
 
     def _show(self, progress: Progress, picture: Picture | None = None) -> None:

@@ -164,7 +164,7 @@ class MapView {
     try {
       const { points, outside } = await this.source.find(query);
       const missing = outside ? ` ${plural(outside, "answer")} not among the points of the sample.` : "";
-      await this.#list(points, (number) => `${number} for “${query}”.${missing}`, true);
+      await this.#list(points, (number) => `${this.source.told(number, query)}${missing}`, true);
     } catch (error) {
       this.status.say(error.message);
     }

@@ -2,7 +2,7 @@
 
 const CARDS_AT_ONCE = 200;
 const MOST_KEPT = 4000;
-const HITS = 50;
+const HITS = 30;
 
 /** Bring places between -1 and 1, one scale for both axes; returns what does the same to any place. */
 export function fitted(places) {
@@ -86,6 +86,10 @@ export class ServedSource {
     return this.context.api(this.#path("node", { i }));
   }
 
+  told(number, query) {
+    return `The ${number} nearest to “${query}”.`;
+  }
+
   /** The points that answer a question: their numbers, best first, and how many are not shown. */
   async find(query) {
     const { hits, outside } = await this.context.api("api/map/find", { query, version: this.version, top_k: HITS });
@@ -127,6 +131,10 @@ export class EmbeddedSource {
   async node(i) {
     const card = this.cardAtHand(i);
     return { ...card, cut: card.end - card.start > Array.from(card.text).length, metadata: {} };
+  }
+
+  told(number, query) {
+    return `${number} with the words “${query}”.`;
   }
 
   /** The points whose text or document has every word of the question, those with most of them first. */
