@@ -15,6 +15,8 @@ from nearfield.cli.place import PlaceType
 from nearfield.server.config import ServerConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nearfield.cli.place import Place
 
 
@@ -55,9 +57,9 @@ def command(
     """
     check_there(index)
     config = ServerConfig(
-        models={name: name for name in (*([model] if model else ()), *also)},
+        models=_named((*([model] if model else ()), *also)),
         index=index.target,
-        rerankers={name: name for name in rerankers},
+        rerankers=_named(rerankers),
         port=port,
     )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -70,3 +72,13 @@ def command(
     runner = require("nearfield.server.run", extra="server", purpose="nearfield view")
     runner.run(config, on_ready=tell)
     return 0
+
+
+def _named(specs: Sequence[str]) -> dict[str, str]:
+    """Give models short names: without the folders they lie in, where that is clear."""
+    named: dict[str, str] = {}
+    for spec in specs:
+        provider, colon, name = spec.rpartition(":")
+        short = provider + colon + name.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+        named[spec if short in named else short] = spec
+    return named

@@ -30,6 +30,8 @@ class Compare {
   }
 
   build(root) {
+    const { index_model: own, default_model: first } = this.context.status;
+    const chosen = own || first;
     const soon = debounce(() => this.compare(), TYPING_MS);
     this.input = el("textarea", {
       id: "sentences",
@@ -44,7 +46,7 @@ class Compare {
     this.model = el(
       "select",
       { id: "compare-model", on: { change: () => this.compare({ changed: true }) } },
-      this.names.map((name) => el("option", { value: name, text: name, selected: name === this.context.status.default_model })),
+      this.names.map((name) => el("option", { value: name, text: name, selected: name === chosen })),
     );
     const again = el("button", {
       type: "button",
@@ -116,6 +118,8 @@ class Compare {
     const question = this.question.checked && texts.length > 1;
     const others = matrix[0].slice(1);
     const nearest = question ? 1 + others.indexOf(Math.max(...others)) : -1;
+    const off = matrix.flatMap((row, at) => row.filter((_, other) => other !== at));
+    const [low, high] = [Math.min(...off), Math.max(...off)]; // shades span what is there
     const name = (at) => (question ? (at ? String(at) : "Q") : String(at + 1));
     const detail = el("p", { class: "pair", role: "status", "aria-live": "polite" });
     const point = (row, column) => {
@@ -144,13 +148,13 @@ class Compare {
         el("span", { class: "value", text: value.toFixed(2) }),
         best ? el("span", { class: "flag", text: "nearest" }) : this.change(row, column),
       );
-      made.style.setProperty("--share", Math.max(0, Math.min(1, value)));
+      made.style.setProperty("--share", row === column ? 0 : (value - low) / (high - low || 1));
       if (best && this.before) made.append(this.change(row, column) ?? "");
       return made;
     };
     const table = el(
       "table",
-      { class: "grid", role: "grid", "aria-label": `Similarities by ${model}`, on: { keydown: (event) => step(event, table) } },
+      { class: question ? "grid asks" : "grid", role: "grid", "aria-label": `Similarities by ${model}`, on: { keydown: (event) => step(event, table) } },
       el("thead", {}, el("tr", { role: "row" }, el("td"), texts.map((text, at) => el("th", { scope: "col", text: name(at), title: text, "data-column": at })))),
       el(
         "tbody",

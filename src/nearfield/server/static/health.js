@@ -59,7 +59,8 @@ function server(status, history) {
 
 function memoryLine(history) {
   const [low, high] = [Math.min(...history), Math.max(...history)];
-  const points = history.map((value, at) => `${(at * 100) / (history.length - 1)},${28 - (24 * (value - low)) / (high - low || 1)}`);
+  // From nothing to the most, so that a small change looks small.
+  const points = history.map((value, at) => `${(at * 100) / (history.length - 1)},${30 - (26 * value) / high}`);
   return el(
     "figure",
     { class: "line" },

@@ -151,7 +151,7 @@ class Search {
   }
 
   greet() {
-    const { documents, nodes, served_by: model } = this.index;
+    const { documents, nodes, model } = this.index;
     this.last = null;
     this.area.removeAttribute("aria-busy");
     fill(this.timing);
@@ -314,7 +314,10 @@ class Search {
 function scrollToBest(card) {
   const passage = card.querySelector(".passage");
   const mark = passage?.querySelector("mark");
-  if (mark) passage.scrollTop = Math.max(0, mark.offsetTop - passage.offsetTop - 24);
+  if (!mark) return;
+  const line = Number.parseFloat(getComputedStyle(passage).lineHeight);
+  const lines = Math.floor((mark.offsetTop - passage.offsetTop) / line);
+  passage.scrollTop = Math.max(0, lines - 1) * line;
 }
 
 function read() {
