@@ -1,10 +1,11 @@
-"""Make tests/golden/reranking.npz with sentence-transformers' CrossEncoder.
+"""Make tests/golden/reranking.npz and tests/data/models/bert-cross with sentence-transformers.
 
 usage: python tools/make_rerank_golden.py
 
-Each model of tests/data/models gets a random classification head; the file holds
-the heads and the scores that sentence-transformers computed. Run it after
-tools/make_golden.py. Needs torch and sentence-transformers.
+Each encoder of tests/data/models gets a random classification head; the file holds
+the heads and the scores that sentence-transformers' CrossEncoder computed. The folder
+is the first of these models, in float16. Run it after tools/make_golden.py. Needs
+torch and sentence-transformers.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ def main() -> None:
             save_file(weights, folder / "model.safetensors", {"format": "pt"})
             float32 = {"dtype": torch.float32}
             reference = CrossEncoder(str(folder), device="cpu", model_kwargs=float32)
+            if architecture == "bert":
+                cross = MODELS / "bert-cross"
+                shutil.copytree(folder, cross, dirs_exist_ok=True)
+                narrow = {name: value.half() for name, value in weights.items()}
+                save_file(narrow, cross / "model.safetensors", {"format": "pt"})
             # One pair at a time: padding changes the last digits.
             scores = [reference.predict(pair) for pair in pairs]
         golden[f"{architecture}/scores"] = np.array(scores, np.float32).reshape(2, -1)

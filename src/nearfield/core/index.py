@@ -10,7 +10,8 @@ from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.embeddings.rebuild import name_of, rebuild
 from nearfield.core.embeddings.resolve import resolve_embed_model
-from nearfield.core.retriever import DEFAULT_TOP_K, Retriever
+from nearfield.core.retriever import Retriever
+from nearfield.core.search_options import DEFAULT_TOP_K
 from nearfield.core.settings import Settings
 from nearfield.core.storage import StorageContext, exists, open_store, save_store, shown_place
 from nearfield.core.store import Header
@@ -226,8 +227,8 @@ class VectorStoreIndex(WritableIndex):
             similarity_top_k: The most nodes per question, at least 1.
             embed_model: Another object of the index's model to embed questions with.
             options: ``mode``, ``filters``, ``doc_ids``, ``node_ids``, ``score_cutoff``,
-                ``nodes_per_document``, ``mmr_threshold``: see
-                :class:`~nearfield.core.retriever.SearchOptions`.
+                ``nodes_per_document``, ``mmr_threshold``, ``rerank``, ``rerank_candidates``: see
+                :class:`~nearfield.core.search_options.SearchOptions`.
 
         Returns:
             The retriever.

@@ -2,126 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from nearfield.core.aside import in_thread
 from nearfield.core.fusion import maximal_marginal_relevance, reciprocal_rank_fusion
+from nearfield.core.rerank import reranked
 from nearfield.core.schema import QueryBundle
+from nearfield.core.search_options import SearchOptions
 from nearfield.core.store import Found
-from nearfield.core.vectors import as_matrix, check_top_k
+from nearfield.core.vectors import as_matrix
 from nearfield.errors import ConfigError, NotSupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
     from nearfield.core.embeddings import BaseEmbedding
-    from nearfield.core.filters import MetadataFilters
+    from nearfield.core.rerank import Reranker
     from nearfield.core.schema import NodeWithScore
     from nearfield.core.store import QueryMode, VectorStore
     from nearfield.core.vectors import Vector, Vectors
 else:
     from nearfield.core.arrays import np
 
-SearchMode = Literal["vector", "text", "hybrid", "mmr"]
-"""By vectors; by words (BM25); by both, fused by rank; by vectors, made diverse."""
-
-MODES: tuple[SearchMode, ...] = ("vector", "text", "hybrid", "mmr")
-LLAMA_INDEX_MODES = {"default": "vector", "text_search": "text"}
-
-DEFAULT_TOP_K = 2  # LlamaIndex's
 HYBRID_DEPTH = 100
 MMR_PREFETCH = 4
 WIDENING = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How to search; checked when made.
-
-    Args:
-        similarity_top_k: The most nodes per question, at least 1.
-        mode: ``"vector"``, ``"text"``, ``"hybrid"`` or ``"mmr"``.
-        filters: Conditions on the nodes' metadata.
-        doc_ids: Only nodes of these documents.
-        node_ids: Only these nodes.
-        score_cutoff: Only nodes with at least this score.
-        nodes_per_document: The most nodes of any one document.
-        mmr_threshold: For ``"mmr"``: the weight of nearness against diversity, 0 to 1.
-        vector_store_query_mode: The same as ``mode``, in LlamaIndex's words.
-        vector_store_kwargs: Where LlamaIndex's users put ``mmr_threshold``.
-
-    Raises:
-        ConfigError: A value makes no sense.
-    """
-
-    similarity_top_k: int = DEFAULT_TOP_K
-    mode: SearchMode = "vector"
-    filters: MetadataFilters | None = None
-    doc_ids: Collection[str] | None = None
-    node_ids: Collection[str] | None = None
-    score_cutoff: float | None = None
-    nodes_per_document: int | None = None
-    mmr_threshold: float = 0.5
-    vector_store_query_mode: str | None = None
-    vector_store_kwargs: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        """Bring LlamaIndex's spellings into ours, and check all."""
-        put = object.__setattr__
-        named = self.vector_store_query_mode or self.mode
-        mode = LLAMA_INDEX_MODES.get(getattr(named, "value", named), named)
-        put(self, "mode", getattr(mode, "value", mode))
-        for name, value in (self.vector_store_kwargs or {}).items():
-            if name != "mmr_threshold":
-                message = f"Unknown vector_store_kwargs {name!r}. Known: 'mmr_threshold'."
-                raise ConfigError(message)
-            put(self, name, value)
-        for name in ("doc_ids", "node_ids"):
-            ids = getattr(self, name)
-            if ids is not None:
-                put(self, name, frozenset([ids] if isinstance(ids, str) else ids))
-        self._check()
-
-    def _check(self) -> None:
-        check_top_k(self.similarity_top_k)
-        if self.mode not in MODES:
-            message = f"Unknown search mode {self.mode!r}. Choose one of {', '.join(MODES)}."
-            raise ConfigError(message)
-        if self.nodes_per_document is not None and self.nodes_per_document < 1:
-            message = f"nodes_per_document must be at least 1, not {self.nodes_per_document!r}."
-            raise ConfigError(message)
-        if not 0 <= self.mmr_threshold <= 1:
-            message = f"mmr_threshold must be between 0 and 1, not {self.mmr_threshold!r}."
-            raise ConfigError(message)
-
-    @property
-    def restricted(self) -> bool:
-        """Whether results of the store may have to be left out one by one."""
-        return any(
-            option is not None for option in (self.doc_ids, self.node_ids, self.nodes_per_document)
-        )
-
-    def allowed(self, ranking: Sequence[NodeWithScore]) -> list[NodeWithScore]:
-        """Leave out what the options exclude, keeping the order."""
-        taken: Counter[str] = Counter()
-        kept = []
-        for found in ranking:
-            node = found.node
-            if self.doc_ids is not None and node.document_id not in self.doc_ids:
-                continue
-            if self.node_ids is not None and node.id not in self.node_ids:
-                continue
-            if self.score_cutoff is not None and found.score < self.score_cutoff:
-                continue
-            if taken[node.document_id] == self.nodes_per_document:
-                continue
-            taken[node.document_id] += 1
-            kept.append(found)
-        return kept
 
 
 class Retriever:
@@ -130,7 +38,8 @@ class Retriever:
     Args:
         store: Where the nodes are.
         embed_model: The model that made their vectors.
-        options: How to search; see :class:`SearchOptions` for the keywords.
+        options: How to search; see
+            :class:`~nearfield.core.search_options.SearchOptions` for the keywords.
 
     Raises:
         ConfigError: An option makes no sense.
@@ -150,9 +59,15 @@ class Retriever:
             raise NotSupportedError(message)
 
     def __repr__(self) -> str:
-        """Name the mode and the number of results."""
+        """Name the mode, the number of results, and the reranker."""
         mode, top_k = self.options.mode, self.options.similarity_top_k
-        return f"Retriever(mode={mode!r}, similarity_top_k={top_k}, store={self.store!r})"
+        rerank = f", rerank={self.reranker!r}" if self.reranker else ""
+        return f"Retriever(mode={mode!r}, similarity_top_k={top_k}, store={self.store!r}{rerank})"
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """What has the last word on the order, if anything."""
+        return cast("Reranker | None", self.options.rerank)
 
     def retrieve(self, query: str | QueryBundle) -> list[NodeWithScore]:
         """Find the nodes nearest to a question.
@@ -210,14 +125,26 @@ class Retriever:
         bundles = _bundles(queries)
         unknown = self._to_embed(bundles)
         computed = self.embed_model.encode(unknown, input_type="query") if unknown else None
-        return self._answer(bundles, computed)
+        found = self._answer(bundles, computed)
+        if self.reranker is None:
+            return found
+        return [
+            self._reordered(answer, self.reranker.rerank(*asked))
+            for answer, asked in zip(found, _pairs(bundles, found), strict=True)
+        ]
 
     async def asearch(self, queries: Sequence[str | QueryBundle]) -> list[Found]:
         """Find the nodes nearest to each question, as :meth:`search` does."""
         bundles = _bundles(queries)
         unknown = self._to_embed(bundles)
         computed = await self.embed_model.aencode(unknown, input_type="query") if unknown else None
-        return await in_thread(self._answer, bundles, computed)
+        found = await in_thread(self._answer, bundles, computed)
+        if self.reranker is None:
+            return found
+        return [
+            self._reordered(answer, await self.reranker.arerank(*asked))
+            for answer, asked in zip(found, _pairs(bundles, found), strict=True)
+        ]
 
     def _to_embed(self, bundles: Sequence[QueryBundle]) -> list[str]:
         if self.options.mode == "text":
@@ -236,13 +163,21 @@ class Retriever:
         found = self._ranked([bundle.query_str for bundle in bundles], vectors)
         if self.options.mode == "mmr" and vectors is not None:
             found = [self._diverse(*pair) for pair in zip(vectors, found, strict=True)]
-        top_k = self.options.similarity_top_k
+        top_k = self.options.candidates
         return [replace(answer, nodes=answer.nodes[:top_k]) for answer in found]
+
+    def _reordered(self, found: Found, scores: Vector) -> Found:
+        """Give what was found in the reranker's order, cut to what was asked."""
+        options = self.options
+        nodes = reranked(found.nodes, scores)[: options.similarity_top_k]
+        if options.score_cutoff is not None:
+            nodes = [node for node in nodes if node.score >= options.score_cutoff]
+        return Found(nodes, f"{found.engine}+rerank")
 
     def _ranked(self, texts: Sequence[str], vectors: Vectors | None) -> list[Found]:
         """Search deeper and deeper until enough results are allowed, or there are no more."""
         options = self.options
-        wanted = options.similarity_top_k * (MMR_PREFETCH if options.mode == "mmr" else 1)
+        wanted = options.candidates * (MMR_PREFETCH if options.mode == "mmr" else 1)
         answers: list[Found] = [Found([])] * len(texts)
         pending, depth = list(range(len(texts))), wanted
         while pending:
@@ -294,10 +229,23 @@ class Retriever:
         chosen = maximal_marginal_relevance(
             query,
             vectors,
-            self.options.similarity_top_k,
+            self.options.candidates,
             relevance_weight=self.options.mmr_threshold,
         )
         return Found([by_id[names[row]] for row in chosen], f"{found.engine}+mmr")
+
+
+def _pairs(
+    bundles: Sequence[QueryBundle], found: Sequence[Found]
+) -> Iterator[tuple[str, list[str]]]:
+    """Give each question with the texts that were found for it."""
+    for bundle, answer in zip(bundles, found, strict=True):
+        if not bundle.query_str.strip():
+            message = (
+                "A question without text cannot be reranked. Ask in words, or leave rerank out."
+            )
+            raise ConfigError(message)
+        yield bundle.query_str, [node.text for node in answer.nodes]
 
 
 def _bundles(queries: object) -> list[QueryBundle]:

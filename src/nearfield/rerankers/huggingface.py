@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,6 +86,19 @@ class HuggingFaceReranker:
         local_files_only: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
+        # Kept, but for the token, to load the model anew where this is unpickled.
+        self._settings: dict[str, Any] = {
+            "model_name": str(model_name),
+            "backend": backend,
+            "device": device,
+            "max_length": max_length,
+            "on_truncation": on_truncation,
+            "threads": threads,
+            "cache_folder": cache_folder,
+            "revision": revision,
+            "local_files_only": local_files_only,
+            "trust_remote_code": trust_remote_code,
+        }
         self.model_name = str(model_name)
         self.on_truncation = on_truncation
         options = Options(
@@ -213,6 +226,14 @@ class HuggingFaceReranker:
             f"{type(self).__name__}(model_name={self.model_name!r}, "
             f"backend={self.backend!r}{why}, max_tokens={self.max_tokens})"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights behind when pickled or copied."""
+        return self._settings
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the model anew, fetched again if its folder is not there."""
+        self.__init__(**state)  # type: ignore[misc]
 
 
 def _choose(folder: ModelFolder, options: Options) -> Choice:

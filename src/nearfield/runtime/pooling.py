@@ -173,7 +173,8 @@ def activate(values: Vector, activation: Activation) -> Vector:
     elif activation is Activation.RELU:
         result = np.maximum(values, 0)
     elif activation is Activation.SIGMOID:
-        result = (1 / (1 + np.exp(-values))).astype(np.float32)
+        with np.errstate(over="ignore"):  # far below zero, 1 / inf is the 0 it should be
+            result = (1 / (1 + np.exp(-values))).astype(np.float32)
     elif activation is Activation.GELU:
         result = gelu(values)
     return result

@@ -1,4 +1,4 @@
-"""A model made of arithmetic: no weights, no network, the same vectors everywhere."""
+"""Models made of arithmetic: no weights, no network, the same numbers everywhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfield.core.embeddings import BaseEmbedding
+from nearfield.core.embeddings.names import check_texts
 from nearfield.core.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nearfield.core.embeddings import InputType
-    from nearfield.core.vectors import Vectors
+    from nearfield.core.vectors import Vector, Vectors
 
 _WORD = re.compile(r"\w+")
 PIECE = 3
@@ -69,6 +70,46 @@ class FakeEmbedding(BaseEmbedding):
         """Take the attributes, with a lock of its own."""
         vars(self).update(state)
         self._lock = threading.Lock()
+
+
+class FakeReranker:
+    """Scores a text by the share of the question's words that it has.
+
+    Args:
+        model_name: Part of the fingerprint.
+
+    Attributes:
+        asked: The question and the number of texts of every call, in order.
+    """
+
+    def __init__(self, model_name: str = "fake") -> None:
+        self.model_name = model_name
+        self.asked: list[tuple[str, int]] = []
+
+    @property
+    def fingerprint(self) -> str:
+        """The name: nothing else changes the scores."""
+        return f"nearfield-testing/reranker/{self.model_name}"
+
+    def rerank(self, query: str, texts: Sequence[str]) -> Vector:
+        """Score texts; see :meth:`nearfield.core.rerank.Reranker.rerank`."""
+        check_texts([query])
+        check_texts(texts)
+        self.asked.append((query, len(texts)))
+        wanted = set(_WORD.findall(query.lower()))
+        shares = [
+            len(wanted.intersection(_WORD.findall(text.lower()))) / (len(wanted) or 1)
+            for text in texts
+        ]
+        return np.array(shares, np.float32)
+
+    async def arerank(self, query: str, texts: Sequence[str]) -> Vector:
+        """Score texts, as :meth:`rerank` does."""
+        return self.rerank(query, texts)
+
+    def __repr__(self) -> str:
+        """Name the class and the model."""
+        return f"{type(self).__name__}(model_name={self.model_name!r})"
 
 
 def _hashed(text: str, dim: int) -> Vectors:
