@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -156,6 +158,41 @@ def test_a_forked_child_reads_and_writes_with_connections_of_its_own(tmp_path):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         store.add([make_entry("again", query)])
         assert list(store.content_hashes()) == ["parent", "child", "again"]
+        assert store.verify() == []
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_while_another_thread_writes_is_not_stuck(tmp_path):
+    query = np.ones((1, 4), np.float32)
+    with closing(SQLiteStore(tmp_path / "my.index")) as store:
+        store.initialize(HEADER)
+        store.add([make_entry("parent", query)])
+        inside, forked = threading.Event(), threading.Event()
+
+        def write():
+            # Both locks may be held by a thread at a fork.
+            with store._connections.writing(), store._connections._lock:
+                inside.set()
+                forked.wait()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a child that hangs ends by a signal
+            status = 1
+            try:
+                found = len(store.query(query, 9)[0].nodes)
+                store.close()
+                status = 0 if found == 1 else 2
+            finally:
+                os._exit(status)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        forked.set()
+        writer.join()
+        assert code == 0
+        store.add([make_entry("again", query)])
         assert store.verify() == []
 
 

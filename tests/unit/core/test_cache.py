@@ -6,7 +6,10 @@ import gc
 import multiprocessing
 import os
 import pickle
+import signal
 import sqlite3
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -124,6 +127,42 @@ def test_a_forked_child_neither_uses_nor_closes_its_parents_connection(cache, mo
 
     gc.collect()
     assert len(freed) == 1  # its own
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_while_another_thread_uses_the_cache_is_not_stuck(cache):
+    cache.put_many("model", "document", ["a"], vectors(1))
+    with held_by_another_thread(cache._open):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # a child that hangs ends by a signal
+            found = []
+            try:
+                found = list(cache.get_many("model", "document", ["a"]))
+            finally:
+                os._exit(found != ["a"])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list(cache.get_many("model", "document", ["a"])) == ["a"]
+
+
+@contextmanager
+def held_by_another_thread(open_block):
+    """Have another thread be within a block while this one goes on."""
+    inside, done = threading.Event(), threading.Event()
+
+    def hold():
+        with open_block():
+            inside.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _put_some(path, start):

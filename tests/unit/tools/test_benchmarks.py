@@ -79,3 +79,27 @@ def test_retrieval_is_scored_by_the_judgements(tmp_path):
         scores = json.loads((tmp_path / "out.json").read_text())[0]
         assert scores["mrr_at_10"] == score
         assert scores["questions"] == 1
+
+
+def test_the_store_is_measured_at_any_size(tmp_path):
+    table = run(
+        "benchmarks.store", "--nodes", 40_000, "--text-nodes", 500, "--dim", 256,
+        "--folder", tmp_path,
+    )  # fmt: skip
+
+    figures = json.loads(table.splitlines()[-1])["figures"]
+    assert figures["10,000 nodes in nearfield: share of the 10 best found"] == 1
+    assert 1 <= figures["record / raw vectors"] <= 1.2
+    assert all(value > 0 for value in figures.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_share_of_indexing_that_is_the_models_is_told(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"Text number {number} is of its own.")
+
+    table = run("benchmarks.ingest", tmp_path, "--files", 2)
+
+    figures = json.loads(table.splitlines()[-1])["figures"]
+    assert (figures["documents"], figures["nodes"]) == (2, 2)
+    assert 0 < figures["model at work, share of wall"] <= 1

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from nearfield.core.fork_lock import ForkLock
 from nearfield.errors import CorruptStoreError, StoreError, StoreLockedError
 from nearfield.stores.sqlite import fail_points
 
@@ -42,8 +42,8 @@ class Connections:
         self.path = path
         self.mode = mode
         self.timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
+        self._lock = ForkLock()
+        self._writing = ForkLock()
         self._idle: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
         self._owner = os.getpid()
@@ -119,7 +119,7 @@ class Connections:
             idle, self._idle = self._idle, []
             writer, self._writer = self._writer, None
             if self._owner != os.getpid():
-                self._abandoned += idle
+                self._abandoned += idle if writer is None else [*idle, writer]
                 return
         for connection in idle:
             connection.close()

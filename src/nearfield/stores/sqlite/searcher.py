@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nearfield.core.fork_lock import ForkLock
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import search
 from nearfield.core.store import Found
@@ -40,7 +40,7 @@ class Searcher:
         self._path = path
         self._snapshot_from_bytes = snapshot_from_bytes
         self._view: View | None = None
-        self._view_lock = threading.Lock()
+        self._view_lock = ForkLock()
 
     def by_vectors(
         self,
