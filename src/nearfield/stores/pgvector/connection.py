@@ -54,6 +54,16 @@ class Connections:
         self._type: tuple[int, int] | None = None
 
     @contextmanager
+    def looking(self) -> Iterator[Any]:
+        """Lend a connection for which the database need not have pgvector."""
+        with self.translated():
+            connection = self._connected()
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
     def reading(self) -> Iterator[Any]:
         """Lend a connection that sees one version of the index until it is given back."""
         with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
@@ -126,25 +136,25 @@ class Connections:
                 self._idle, self._owner = [], os.getpid()
             if self._idle:
                 return self._idle.pop(), False
-        return self._connected(), True
+        connection = self._connected()
+        try:
+            self._learn_type(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, True
 
     def _connected(self) -> Any:
         psycopg = self._psycopg
         given = psycopg.conninfo.conninfo_to_dict(self.address.conninfo)
         own = {"connect_timeout": CONNECT_TIMEOUT_S, "fallback_application_name": "nearfield"}
-        connection = psycopg.connect(
+        return psycopg.connect(
             **{**own, **given, "client_encoding": "UTF8"},
             autocommit=True,  # transactions are begun by name, with their settings
             prepare_threshold=None,  # a pooler may lend another server session each time
         )
-        try:
-            self._learn_types(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
-    def _learn_types(self, connection: Any) -> None:
+    def _learn_type(self, connection: Any) -> None:
         """Tell a connection how vectors are sent; at the first, find out where pgvector is."""
         if self._type is None:
             self._type = self._find_extension(connection)

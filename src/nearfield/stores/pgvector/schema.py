@@ -184,7 +184,9 @@ def read_state(connection: Any, *, lock: bool = False) -> State:
         raise CorruptStoreError(message) from error
     known = decode_metadata(facts)
     header = Header(restored(fingerprint), dim, compared, restored(model_name), known)
-    return State(*counts, header=header)
+    state = State(*counts)
+    state.header = header
+    return state
 
 
 def write_header(connection: Any, header: Header) -> None:
@@ -226,58 +228,3 @@ def write_state(connection: Any, state: State) -> None:
             state.longest,
         ),
     )  # fmt: skip
-
-
-def problems(connection: Any, state: State) -> list[str]:
-    """Look for what does not fit together.
-
-    Args:
-        connection: A connection within a transaction.
-        state: Of the version it sees.
-
-    Returns:
-        One sentence for each problem.
-    """
-    if state.header is None:
-        return []
-    asked = {
-        "nodes without a document": "SELECT count(*) FROM nodes LEFT JOIN documents "
-        "ON number = document WHERE number IS NULL",
-        "nodes without words": "SELECT count(*) FROM nodes LEFT JOIN words USING (row) "
-        "WHERE words.row IS NULL",
-        "words without a node": "SELECT count(*) FROM words LEFT JOIN nodes USING (row) "
-        "WHERE nodes.row IS NULL",
-    }
-    found = []
-    for what, statement in asked.items():
-        (count,) = connection.execute(statement).fetchone()
-        if count:
-            found.append(f"There are {count} {what}.")
-    for table, known in (("documents", state.documents), ("nodes", state.nodes)):
-        (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-        if count != known:
-            found.append(f"The index counts {known} {table}; there are {count}.")
-    (newest,) = connection.execute("SELECT coalesce(max(row), -1) FROM nodes").fetchone()
-    if newest >= state.next_row:
-        found.append(f"Row {newest} is beyond the next one to be given, {state.next_row}.")
-    return found
-
-
-def drop(connection: Any, schema: str) -> None:
-    """Remove an index's tables, and its schema if nothing else stands in it.
-
-    Args:
-        connection: A connection within a write transaction.
-        schema: The index's name, quoted for SQL.
-    """
-    connection.execute(
-        "DROP TABLE IF EXISTS nodes, documents, words, state; "
-        "DROP TEXT SEARCH CONFIGURATION IF EXISTS words; "
-        "DROP TEXT SEARCH DICTIONARY IF EXISTS stem"
-    )
-    (left,) = connection.execute(
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = current_schema()"
-    ).fetchone()
-    if not left:
-        connection.execute(f"DROP SCHEMA {schema}")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from nearfield.core.schema import NodeWithScore
 from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
-from nearfield.errors import ConfigError, CorruptStoreError, ModelMismatchError, StoreError
-from nearfield.stores.pgvector import approximate, reading, schema, writing
+from nearfield.errors import ConfigError, ModelMismatchError, StoreError
+from nearfield.stores.pgvector import approximate, reading, schema, upkeep, writing
 from nearfield.stores.pgvector.address import parse_address
-from nearfield.stores.pgvector.conditions import Conditions
+from nearfield.stores.pgvector.answering import answer
 from nearfield.stores.pgvector.connection import Connections
-from nearfield.stores.pgvector.searching import Question, find_exactly
-from nearfield.stores.pgvector.words import find_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.vectors import Vector, Vectors
-    from nearfield.stores.pgvector.schema import State
 
 ANN_FROM_NODES = 50_000
 BUILD_MEMORY_MB = 512
@@ -96,6 +91,25 @@ class PGVectorStore:
     ) -> None:
         """Close the store."""
         self.close()
+
+    @staticmethod
+    def exists(uri: str) -> bool:
+        """Say whether there is an index at an address, without making one.
+
+        Args:
+            uri: As for the constructor.
+
+        Raises:
+            ConfigError: The address is none.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        address = parse_address(uri)
+        connections = Connections(address, read_only=True, timeout_s=1)
+        try:
+            with connections.looking() as connection:
+                return schema.is_there(connection, address.index)
+        finally:
+            connections.close()
 
     @property
     def header(self) -> Header | None:
@@ -252,16 +266,8 @@ class PGVectorStore:
             )
             if header is None:
                 return [Found([]) for _ in (texts if mode == "text" else queries)]
-            conditions = None if filtered is None else Conditions(connection, filtered)
-            k = int(top_k)
-            if mode == "text":
-                hits = [(find_words(connection, state, t, k, conditions), "text") for t in texts]
-                return _answers(connection, hits)
-            asks = (
-                Question(connection, query, k, header.metric, state.longest, conditions)
-                for query in queries
-            )
-            return _answers(connection, [_nearest(ask, state) for ask in asks])
+            asked = texts if mode == "text" else queries
+            return answer(connection, state, header.metric, asked, k=int(top_k), filters=filtered)
 
     def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
         """Give the content hash of documents, by document id.
@@ -307,15 +313,15 @@ class PGVectorStore:
             ).fetchone()
         return StoreInfo(state.documents, state.nodes, state.header, size, state.changed_at)
 
-    def verify(self) -> list[str]:
+    def verify(self) -> list[upkeep.Problem]:
         """Look for what does not fit together: nodes without a document, wrong counts, words.
 
         Returns:
-            What is wrong, in one sentence each; nothing when the index is sound. Whether
-            the bytes are as they were written, the server's own checksums tell.
+            What is wrong; nothing when the index is sound. Whether the bytes are as they
+            were written, the server's own checksums tell.
         """
         with self._connections.reading() as connection:
-            return schema.problems(connection, schema.read_state(connection))
+            return upkeep.problems(connection, schema.read_state(connection))
 
     def build_ann(self) -> None:
         """Make the HNSW index now, or anew, whatever the size, and measure its recall.
@@ -333,7 +339,7 @@ class PGVectorStore:
         """Remove the index from the database, with its schema; the store is closed."""
         with self._connections.writing() as connection:
             schema.read_state(connection, lock=True)
-            schema.drop(connection, self._connections.quoted(self._address.index))
+            upkeep.drop(connection, self._connections.quoted(self._address.index))
         self.close()
 
     def close(self) -> None:
@@ -342,10 +348,9 @@ class PGVectorStore:
 
     def _prepare(self, *, create: bool) -> None:
         index = self._address.index
-        with self._connections.reading() as connection:
-            there = schema.is_there(connection, index)
-        if there:
-            return
+        with self._connections.looking() as connection:
+            if schema.is_there(connection, index):
+                return
         if not create:
             message = f"There is no index at {self._address.shown}."
             raise StoreError(message)
@@ -364,12 +369,8 @@ class PGVectorStore:
             self._refuse_remade(known_header(state.header))
             writing.write_entries(connection, state, checked, replace=replacing)
             schema.write_state(connection, state)
-        if state.ann is None and self._ann_from_nodes is not None:
-            self._grow(state.nodes, self._ann_from_nodes)
-
-    def _grow(self, nodes: int, enough: int) -> None:
-        """Make the approximate index once there are enough nodes for one."""
-        if nodes >= enough:
+        enough = self._ann_from_nodes
+        if state.ann is None and enough is not None and state.nodes >= enough:
             self.build_ann()
 
     def _refuse_remade(self, header: Header) -> None:
@@ -381,32 +382,3 @@ class PGVectorStore:
                 "Open it again with that model."
             )
             raise ModelMismatchError(message)
-
-
-def _nearest(ask: Question, state: State) -> tuple[list[tuple[int, float]], str]:
-    """Give the nearest rows, and what found them."""
-    if approximate.serves(ask, state):
-        hits = approximate.find_nearly(ask, state)
-        if len(hits) == ask.k:
-            return hits, approximate.ENGINE
-    # Too few: the approximate index gave up before the filters had let enough through.
-    return find_exactly(ask), "exact"
-
-
-def _answers(connection: Any, found: list[tuple[list[tuple[int, float]], str]]) -> list[Found]:
-    nodes = reading.read_nodes(connection, [row for hits, _ in found for row, _ in hits])
-    given: set[int] = set()
-    answers = []
-    for hits, engine in found:
-        scored = []
-        for row, score in hits:
-            node = nodes.get(row)
-            if node is None:
-                message = "The index has words or vectors without a node. Build it anew."
-                raise CorruptStoreError(message)
-            if row in given:  # each answer gets facts of its own to change
-                node = replace(node, metadata=deepcopy(node.metadata))
-            given.add(row)
-            scored.append(NodeWithScore(node, score))
-        answers.append(Found(scored, engine))
-    return answers
