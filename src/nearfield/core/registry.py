@@ -86,6 +86,9 @@ EMBEDDINGS: dict[str, Registered] = {
 STORES: dict[str, Registered] = {
     "memory": Registered("nearfield.core.memory_store:MemoryStore", "in this process"),
     "sqlite": Registered("nearfield.stores.sqlite:SQLiteStore", "one file", "path"),
+    "lance": Registered(
+        "nearfield.stores.lance:LanceStore", "a Lance table: folder or object store", "path"
+    ),
     "postgresql": Registered(
         "nearfield.stores.pgvector:PGVectorStore", "PostgreSQL with pgvector", "uri", whole=True
     ),

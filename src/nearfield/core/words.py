@@ -49,7 +49,7 @@ def add_words(
     """
     connection.executemany(
         f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",  # noqa: S608 - a name of ours
-        ((row, _indexable(text)) for row, text in rows),
+        ((row, indexable(text)) for row, text in rows),
     )
 
 
@@ -62,7 +62,7 @@ def remove_words(connection: sqlite3.Connection, rows: Iterable[tuple[int, str]]
     """
     connection.executemany(
         "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
-        ((row, _indexable(text)) for row, text in rows),
+        ((row, indexable(text)) for row, text in rows),
     )
 
 
@@ -166,8 +166,15 @@ class WordIndex:
         self._connection, self._upto = None, 0
 
 
-def _indexable(text: str) -> str:
-    """Put letters of scripts without spaces apart; replace what UTF-8 cannot say."""
+def indexable(text: str) -> str:
+    """Put letters of scripts without spaces apart; replace what UTF-8 cannot say.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        It as a word index takes it; the same text where nothing is to be done.
+    """
     if text.isascii():
         return text
     return _LETTER.sub(r" \1 ", text).encode("utf-8", "replace").decode("utf-8")
@@ -184,7 +191,7 @@ def _places(marked: str, text: str) -> list[tuple[int, int]]:
         elif letter == _CLOSE:
             spans.append((start, here))
         elif spaced and letter == " " and text[here : here + 1] != " ":
-            continue  # put there by _indexable, as the next but one may be
+            continue  # put there by indexable, as the next but one may be
         else:
             here += 1
     return spans

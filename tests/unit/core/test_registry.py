@@ -19,7 +19,7 @@ def test_every_row_names_a_class_that_exists(row):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(UnknownProviderError, match=r"Unknown store 'nosuch'.*memory, sqlite"):
+    with pytest.raises(UnknownProviderError, match=r"Unknown store 'nosuch'.*memory,.* sqlite"):
         registry.find("stores", "nosuch")
 
 

@@ -1,0 +1,218 @@
+"""The Lance table of an index: opened, looked at in one version, and committed to."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nearfield._extras import require
+from nearfield.errors import StoreError
+from nearfield.stores.lance.disk import Syncer, WriteLock
+from nearfield.stores.lance.rows import HEADER_KEY, make_schema, read_header, write_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nearfield.core.store import Header
+
+TABLE_NAME = "nodes.lance"
+WORDS = {
+    "base_tokenizer": "simple",
+    "language": "English",
+    "stem": True,
+    "ascii_folding": True,
+    "remove_stop_words": False,
+    "with_position": False,
+}
+"""How words are compared: without case or accents, English ones by their stem."""
+FRAGMENTS_TO_COMPACT = 32
+ROWS_PER_FRAGMENT = 1 << 20
+KEEP_VERSIONS_FOR = timedelta(hours=1)
+
+
+class Version(NamedTuple):
+    """One version of the table; it never changes.
+
+    Attributes:
+        number: Its number.
+        data: The ``lance.LanceDataset``.
+        header: The header.
+    """
+
+    number: int
+    data: Any
+    header: Header
+
+
+def engine() -> Any:
+    """Import Lance."""
+    return require("lance", extra="lance", purpose="LanceStore")
+
+
+class LanceTable:
+    """The one door to the table of an index.
+
+    Args:
+        place: The index's folder or object-store address.
+        storage_options: Credentials and the like, for an object store.
+        read_only: Whether to refuse writing.
+        timeout_s: How long a write waits for another writer.
+        durable: Whether to sync what was written, in a local folder.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        read_only: bool = False,
+        timeout_s: float = 30.0,
+        durable: bool = True,
+    ) -> None:
+        self.place = place
+        self.uri = f"{place.rstrip('/')}/{TABLE_NAME}"
+        self.folder = None if "://" in place else Path(place)
+        self._options = dict(storage_options) if storage_options else None
+        self._read_only = read_only
+        self._lock = WriteLock(self.folder, timeout_s) if self.folder else None
+        self._syncer = Syncer(self.folder / TABLE_NAME) if self.folder and durable else None
+        self._opening = threading.Lock()
+        self._version: Version | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether a writer knows that nobody else writes, because a lock says so."""
+        return self._lock is not None
+
+    def latest(self) -> Version | None:
+        """Give the newest version; ``None`` while there is no table."""
+        known = self._version
+        if known is not None and known.data.latest_version == known.number:
+            return known
+        with self._opening:
+            data = self._open() if self._version is None else self._version.data
+            if data is None:
+                return None
+            newest = data.latest_version
+            if self._version is None or self._version.number != newest:
+                data = data if data.version == newest else data.checkout_version(newest)
+                header = read_header(data.schema, self.place)
+                self._version = Version(newest, data, header)
+            return self._version
+
+    @contextmanager
+    def writing(self) -> Iterator[Version | None]:
+        """Hold the writers' lock within the block, and give the version to write on top of.
+
+        Raises:
+            StoreError: The index is read-only.
+            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
+        """
+        if self._read_only:
+            message = f"{self.place} is open for reading only. Open it without read_only."
+            raise StoreError(message)
+        with self._lock.held() if self._lock else nullcontext():
+            yield self.latest()
+            if self._syncer is not None:
+                self._syncer.sync()
+
+    def create(self, header: Header) -> bool:
+        """Make the table, with its header, in one commit.
+
+        Args:
+            header: The header.
+
+        Returns:
+            Whether it was made; ``False`` if somebody else did meanwhile.
+        """
+        schema = make_schema(header)
+        try:
+            data = engine().write_dataset(
+                schema.empty_table(), self.uri, mode="create", storage_options=self._options
+            )
+        except OSError as error:
+            if "already exists" in str(error):
+                return False
+            message = f"{self.place} cannot be written: {error}"
+            raise StoreError(message) from error
+        data.create_scalar_index("text", "INVERTED", **WORDS)
+        return True
+
+    def append(self, version: Version, rows: Any) -> None:
+        """Write rows none of which is there, in one commit."""
+        self._own(version).insert(rows)
+
+    def merge(self, version: Version, rows: Any, replaced: str | None) -> None:
+        """Write rows, each replacing the one of its key, in one commit.
+
+        Args:
+            version: The version written on top of.
+            rows: The new rows.
+            replaced: The condition on old rows that go unless they are among the new ones.
+        """
+        merge = self._own(version).merge_insert(["key"])
+        merge = merge.when_matched_update_all().when_not_matched_insert_all()
+        if replaced is not None:
+            merge = merge.when_not_matched_by_source_delete(replaced)
+        merge.execute(rows)
+
+    def delete(self, version: Version, condition: str) -> None:
+        """Remove rows, in one commit."""
+        self._own(version).delete(condition)
+
+    def write_header(self, version: Version, header: Header) -> None:
+        """Replace the header, in one commit."""
+        self.write_metadata(version, HEADER_KEY, write_header(header))
+
+    def write_metadata(self, version: Version, key: str, value: str) -> None:
+        """Keep a text in the table's own metadata, in one commit."""
+        self._own(version).update_schema_metadata({key: value})
+
+    def create_ann_index(
+        self, version: Version, name: str, kind: str, metric: str, partitions: int
+    ) -> None:
+        """Build an index over the vectors, in one commit; one of the name is replaced."""
+        self._own(version).create_index(
+            "vector", kind, name=name, metric=metric, num_partitions=partitions, replace=True
+        )
+
+    def tidy(self, version: Version, *, always: bool = False) -> bool:
+        """Put small files together, bring indices up to date, and drop versions of long ago.
+
+        Args:
+            version: The newest version.
+            always: Whether to do so however few files there are.
+
+        Returns:
+            Whether anything was done.
+        """
+        if not always and len(version.data.get_fragments()) < FRAGMENTS_TO_COMPACT:
+            return False
+        data = self._own(version)
+        data.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
+        data.optimize.optimize_indices()
+        data.cleanup_old_versions(older_than=KEEP_VERSIONS_FOR)
+        return True
+
+    def close(self) -> None:
+        """Let go of the table."""
+        with self._opening:
+            self._version = None
+
+    def _own(self, version: Version) -> Any:
+        """Give a handle that may be written through, for commits move it on."""
+        return engine().dataset(self.uri, version=version.number, storage_options=self._options)
+
+    def _open(self) -> Any:
+        if self.folder is not None and not (self.folder / TABLE_NAME).exists():
+            return None
+        try:
+            return engine().dataset(self.uri, storage_options=self._options)
+        except (ValueError, OSError) as error:
+            if "not found" in str(error).lower():
+                return None
+            message = f"{self.place} cannot be opened: {error}"
+            raise StoreError(message) from error
