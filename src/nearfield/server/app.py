@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -111,4 +110,4 @@ async def _sweep(service: Service) -> None:
     """Fail, now and then, what has waited too long."""
     while True:
         await asyncio.sleep(SWEEP_S)
-        service.expire(time.monotonic())
+        service.expire()

@@ -45,9 +45,19 @@ class Batcher:
         limits: How much is computed together.
         room: How much of all models may wait.
         metrics: What is counted.
+        clock: Gives the time of arrivals, in seconds.
     """
 
-    def __init__(self, lane: Lane, limits: Limits, room: Room, metrics: ModelMetrics) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        limits: Limits,
+        room: Room,
+        metrics: ModelMetrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._lane = lane
         self._limits = limits
         self._room = room
@@ -87,7 +97,7 @@ class Batcher:
         """
         self._room.enter(len(texts), lambda: max(1, round(self.backlog_s)))
         future = asyncio.get_running_loop().create_future()
-        work = Work(texts, input_type, time.monotonic(), future)
+        work = Work(texts, input_type, self._clock(), future)
         self._works.add(work)
         try:
             self._submit(work)
@@ -100,12 +110,9 @@ class Batcher:
             raise work.error
         return work
 
-    def expire(self, before: float) -> None:
-        """Fail the requests that came before a time.
-
-        Args:
-            before: Seconds of the monotonic clock.
-        """
+    def expire(self) -> None:
+        """Fail the requests that have waited longer than they may."""
+        before = self._clock() - self._limits.request_timeout_s
         for work in [work for work in self._works if work.arrived < before]:
             work.error = unavailable("The request waited too long for its turn.")
             _resolve([work])
@@ -214,7 +221,7 @@ class Batcher:
     def _compute(self, items: list[Item]) -> None:
         started, cpu = time.perf_counter(), time.thread_time()
         tokens = sum(item.tokens for item in items)
-        now = time.monotonic()
+        now = self._clock()
         for item in items:
             if not item.work.picked:
                 item.work.picked = True

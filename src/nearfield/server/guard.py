@@ -8,7 +8,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from nearfield.server.http import Gone, send_refusal, too_large
+from nearfield.server.http import Gone, again, read_body, send_refusal, too_large
 from nearfield.server.refusal import Refusal, log_failure, refusal_of, unavailable
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ class Guard:
 
         try:
             self._check(scope)
-            await self._app(scope, receive, watched)
+            if scope["method"] in _WITH_BODY:
+                # Whole and within the limits, before any route sees a part of it.
+                body = await read_body(receive, self._limits)
+                await self._app(scope, again(body, receive), watched)
+            else:
+                await self._app(scope, receive, watched)
         except Refusal as refusal:
             await send_refusal(watched, refusal)
         except Gone:

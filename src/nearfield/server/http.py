@@ -62,24 +62,44 @@ async def read_body(receive: Receive, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-async def read_json(receive: Receive, limits: Limits) -> Any:
-    """Read a request's body as JSON.
+def read_json(body: bytes) -> Any:
+    """Read JSON.
+
+    Args:
+        body: A request's body.
 
     Raises:
-        Refusal: As for :func:`read_body`, or it is no JSON (400).
-        Gone: The client left before its end.
+        Refusal: It is none; status 400.
     """
-    body = await read_body(receive, limits)
     try:
         return orjson.loads(body)
     except ValueError:
         raise Refusal(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.") from None
 
 
+def again(body: bytes, receive: Receive) -> Receive:
+    """Give a ``receive`` that hands out a body that was read already, then what follows.
+
+    Args:
+        body: The body.
+        receive: ASGI's.
+    """
+    handed_out = False
+
+    async def replay() -> Message:
+        nonlocal handed_out
+        if handed_out:
+            return await receive()
+        handed_out = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
 def too_large(limits: Limits) -> Refusal:
     """Give the refusal of a body over the limit."""
     message = f"The body is over {limits.max_body_bytes:,} bytes. Send fewer texts at once."
-    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, headers={"connection": "close"})
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 
 async def send_json(

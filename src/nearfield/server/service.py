@@ -188,14 +188,10 @@ class Service:
         waits = [batcher.backlog_s for batcher in self._batchers.values()]
         return max(1, round(max(waits, default=1)))
 
-    def expire(self, now: float) -> None:
-        """Fail the requests that have waited too long.
-
-        Args:
-            now: The time, in seconds of the monotonic clock.
-        """
+    def expire(self) -> None:
+        """Fail the requests that have waited too long."""
         for batcher in self._batchers.values():
-            batcher.expire(now - self.config.limits.request_timeout_s)
+            batcher.expire()
 
     def close(self) -> None:
         """Take no more work, end the threads, and close what was opened."""

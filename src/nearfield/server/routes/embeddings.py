@@ -52,7 +52,7 @@ class EmbeddingsRoute:
         if scope["method"] != "POST":
             message = f"{PATH} takes POST only."
             raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, message, headers={"allow": "POST"})
-        request, input_type = self._read(await read_json(receive, self._limits))
+        request, input_type = self._read(read_json((await receive())["body"]))
         texts = self._texts(request)
         answer = self._service.embed_with_facts(texts, model=request.model, input_type=input_type)
         done = await while_there(answer, receive)
