@@ -10,6 +10,7 @@ from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.embeddings.rebuild import name_of, rebuild
 from nearfield.core.embeddings.resolve import resolve_embed_model
+from nearfield.core.outlines import outlines
 from nearfield.core.retriever import Retriever
 from nearfield.core.search_options import DEFAULT_TOP_K
 from nearfield.core.settings import Settings
@@ -282,11 +283,9 @@ class VectorStoreIndex(WritableIndex):
     @property
     def ref_doc_info(self) -> dict[str, RefDocInfo]:
         """What the index has of each document, by document id."""
-        known = {name: RefDocInfo([], facts) for name, facts in self.store.documents()}
-        for node, _ in self.store.nodes():
-            if node.document_id in known:  # else it came since, by somebody else
-                known[node.document_id].node_ids.append(node.id)
-        return known
+        return {
+            name: RefDocInfo(of.node_ids, of.metadata) for name, of in outlines(self.store).items()
+        }
 
     @property
     def storage_context(self) -> StorageContext:

@@ -21,13 +21,13 @@ from collections.abc import Sequence, Sized
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
 from nearfield.core.progress import progress
 from nearfield.core.schema import as_document
-from nearfield.core.store import Entry
+from nearfield.core.store import Entry, Tallying, tallied
 from nearfield.core.vectors import as_matrix
 from nearfield.errors import DimensionMismatchError, InvalidVectorsError
 
@@ -48,6 +48,13 @@ FEW_DOCUMENTS = 1000
 DELETED_AT_ONCE = 1000
 TRUNCATION_FACTS = ("truncated_texts", "truncated_tokens")
 """Facts of the header: what the model did not read, in all since the index was made."""
+
+
+class _Batch(NamedTuple):
+    """What is written together: documents, and what to add to the facts of the header."""
+
+    entries: list[Entry]
+    tally: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -141,35 +148,27 @@ class Ingest:
         stop: threading.Event | None = None,
     ) -> None:
         windows: Channel[Window] = Channel()
-        entries: Channel[list[Entry]] = Channel()
+        batches: Channel[_Batch] = Channel()
         # Left from the last line up: reading stops, what is embedded is written, the bar ends.
         with (
-            _afterwards(lambda: self._record_truncation(report)),
             suppress(AbandonedError),  # the writer's own error, raised below, says why
             progress(total, "Indexing", show=show_progress) as bar,
-            _thread("write", _write, entries, self.store),
-            _afterwards(entries.finish),
+            _thread("write", _write, batches, self.store),
+            _afterwards(batches.finish),
             _thread("read", windows.feed, pack(drafts, self.window_nodes)),
             _afterwards(windows.abandon),
         ):
             for window in windows:
                 if window.drafts:
-                    entries.put(self._embed(window.drafts, report))
+                    batches.put(self._embed(window.drafts, report))
                     report.tally(window.drafts)
                 bar.advance(window.seen)
                 if stop is not None and stop.is_set():
                     break
-        entries.check()
+        batches.check()
 
-    def _record_truncation(self, report: IngestReport) -> None:
-        header = self.store.header
-        if header is not None and report.truncated_texts:
-            facts = header.facts
-            self.store.update_facts(
-                {name: facts.get(name, 0) + getattr(report, name) for name in TRUNCATION_FACTS}
-            )
-
-    def _embed(self, drafts: Sequence[Draft], report: IngestReport) -> list[Entry]:
+    def _embed(self, drafts: Sequence[Draft], report: IngestReport) -> _Batch:
+        before = _truncation(report)
         nodes = [node for draft in drafts for node in draft.nodes]
         matrix = self._vectors(nodes, self._reusable(drafts), report)
         if self.store.header is None:
@@ -179,7 +178,8 @@ class Ingest:
             begin, end = end, end + len(draft.nodes)
             its = nodes[begin:end], matrix[begin:end]
             made.append(Entry(draft.document_id, draft.content_hash, *its, draft.metadata))
-        return made
+        more = zip(TRUNCATION_FACTS, before, _truncation(report), strict=True)
+        return _Batch(made, {name: now - then for name, then, now in more if now > then})
 
     def _reusable(self, drafts: Sequence[Draft]) -> dict[str, Vector]:
         """Find vectors of nodes that a new version of a document shares with the old one."""
@@ -247,12 +247,22 @@ class Ingest:
         )
 
 
-def _write(entries: Channel[list[Entry]], store: VectorStore) -> None:
+def _write(batches: Channel[_Batch], store: VectorStore) -> None:
     try:
-        for batch in entries:
-            store.upsert(batch)
+        for entries, tally in batches:
+            if tally and isinstance(store, Tallying):
+                store.upsert_and_tally(entries, tally)
+                continue
+            store.upsert(entries)
+            if tally:
+                header = store.header
+                store.update_facts(tallied(header.facts if header else {}, tally))
     except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
-        entries.abandon(error)
+        batches.abandon(error)
+
+
+def _truncation(report: IngestReport) -> tuple[int, int]:
+    return report.truncated_texts, report.truncated_tokens
 
 
 def _own_vector(vector: Any, node: Node, dim: int) -> Vector:

@@ -13,7 +13,7 @@ from nearfield.core import words
 from nearfield.core.metadata import decode_metadata
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import search
-from nearfield.core.store import Capabilities, Found, StoreInfo
+from nearfield.core.store import Capabilities, Found, StoreInfo, tallied
 from nearfield.core.store_checks import (
     check_entries,
     check_header,
@@ -26,7 +26,7 @@ from nearfield.core.vector_table import VectorTable
 from nearfield.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node
@@ -146,8 +146,15 @@ class MemoryStore:
             InvalidVectorsError: A vector is not finite.
             ConfigError: Metadata is not JSON.
         """
+        self.upsert_and_tally(entries, {})
+
+    def upsert_and_tally(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Take documents as :meth:`upsert` does, and add ``tally`` to facts of the header."""
         with self._lock:
             self._write(check_entries(entries, self._header))
+            if tally:
+                header = known_header(self._header)
+                self._header = replace(header, facts=tallied(header.facts, tally))
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from nearfield.core.vectors import SimilarityMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node, NodeWithScore
@@ -240,3 +240,34 @@ class VectorStore(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; calling it twice is harmless."""
+
+
+@runtime_checkable
+class Tallying(Protocol):
+    """A store that can add to numbers of its header in the transaction of a write."""
+
+    def upsert_and_tally(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents as :meth:`VectorStore.upsert` does, and add to facts of the header.
+
+        Args:
+            entries: The documents.
+            tally: What is added to which fact, in the same transaction; one that
+                is missing, or no whole number, counts as 0.
+
+        Raises:
+            NearfieldError: As for :meth:`VectorStore.upsert`.
+        """
+
+
+def tallied(facts: Metadata, tally: Mapping[str, int]) -> Metadata:
+    """Give facts with numbers added.
+
+    Args:
+        facts: The facts of a header.
+        tally: What is added to which.
+    """
+    return {**facts, **{name: _count(facts.get(name)) + more for name, more in tally.items()}}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import Draft
 from nearfield.core.ingest import Ingest
+from nearfield.core.outlines import outlines
 from nearfield.core.schema import as_document, content_hash
 from nearfield.core.warn import warn
 
@@ -290,11 +291,12 @@ class WritableIndex(ABC):
         known = self.store.content_hashes(list(grouped))
         facts: dict[str, Metadata] = {}
         if known:  # a document is written whole: the nodes it has already come along
-            facts = {name: of for name, of in self.store.documents() if name in known}
+            had = outlines(self.store, list(known))
+            facts = {name: of.metadata for name, of in had.items()}
+            ids = [node_id for of in had.values() for node_id in of.node_ids]
             there: dict[str, dict[str, Node]] = {name: {} for name in known}
-            for node, _ in self.store.nodes():
-                if node.document_id in there:
-                    there[node.document_id][node.id] = node
+            for node, _ in self.store.nodes(ids):
+                there[node.document_id][node.id] = node
             grouped.update({name: {**there[name], **grouped[name]} for name in known})
         for name, own in grouped.items():
             content = known.get(name) or content_hash("\x00".join(n.text for n in own.values()))

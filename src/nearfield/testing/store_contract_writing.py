@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfield.core.outlines import Outline, outlines
 from nearfield.core.schema import Node
-from nearfield.core.store import Entry
+from nearfield.core.store import Entry, Tallying
+from nearfield.core.store_checks import known_header
 from nearfield.errors import (
     ConfigError,
     DimensionMismatchError,
@@ -163,6 +165,32 @@ class WritingClauses(Clauses):
                 ("x", "b"),
             ]
             assert found_in(store.query(matrix[:1], 1)) == [("x", near(1.0))]
+
+    def test_a_store_that_tallies_does_so_with_the_write_or_not_at_all(
+        self, tmp_path: Path
+    ) -> None:
+        """Numbers are added to facts of the header; the other facts stay."""
+        with self.filled(tmp_path, 3) as (store, matrix):
+            if isinstance(store, Tallying):
+                store.update_facts({"cut": 1, "other": "x"})
+                store.upsert_and_tally([make_entry("d7", matrix[:1])], {"cut": 2, "new": 3})
+                bad = make_entry("d8", np.full((1, DIM), np.nan, np.float32))
+                raises(InvalidVectorsError, lambda: store.upsert_and_tally([bad], {"cut": 9}))
+                facts = known_header(store.header).facts
+                assert (facts["cut"], facts["new"], facts["other"]) == (3, 3, "x")
+                assert list(store.content_hashes(["d7", "d8"])) == ["d7"]
+
+    def test_documents_can_be_outlined(self, tmp_path: Path) -> None:
+        """Their facts and the ids of their nodes, in the order of writing."""
+        with self.filled(tmp_path, 6) as (store, matrix):
+            store.upsert([make_entry("d0", matrix[:2], version=2, metadata={"v": 2})])
+            store.delete_nodes(["d2/1/0"])
+            whole = outlines(store)
+            assert list(whole) == ["d1", "d2", "d3", "d4", "d5", "d0"]
+            assert whole["d0"] == Outline({"v": 2}, ["d0/2/0", "d0/2/1"])
+            assert whole["d2"].node_ids == ["d2/1/1", "d2/1/2"]
+            some = outlines(store, ["d2", "?", "d0"])
+            assert some == {name: whole[name] for name in ("d2", "d0")}
 
     def test_what_is_deleted_is_found_no_more(self, tmp_path: Path) -> None:
         """Documents or single nodes; the count says how many were there."""

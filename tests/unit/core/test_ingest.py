@@ -504,6 +504,47 @@ def test_cut_texts_are_counted_in_the_report_and_in_the_header(store, recwarn):
     assert len(recwarn) == 0
 
 
+class InOneStep(MemoryStore):
+    """A store into which nothing is written after the documents."""
+
+    def update_facts(self, facts):
+        raise AssertionError(facts)
+
+
+class InTwoSteps:
+    """A store that can do what every store can, and no more."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        if name in {"upsert_and_tally", "outlines"}:
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+def test_what_was_cut_is_counted_with_the_batch_it_was_cut_in():
+    """So that the totals are right in an index whose run was stopped."""
+    store = InOneStep()
+
+    def documents():
+        yield Document("much longer", id="a")
+        yield Document("as long", id="b")
+        raise StoreError("the third cannot be read")
+
+    with pytest.raises(StoreError, match="third"):
+        stream(store, Cutting(), window_nodes=1).documents(documents(), by_line)
+
+    assert sorted(store.content_hashes()) == ["a", "b"]
+    assert store.header.facts == {"truncated_texts": 2, "truncated_tokens": 8}
+
+
+def test_a_store_that_cannot_count_with_a_write_counts_after_it(store):
+    ingest(InTwoSteps(store), Cutting(), [Document("much longer", id="a")])
+
+    assert store.header.facts == {"truncated_texts": 1, "truncated_tokens": 6}
+
+
 def test_a_generator_is_read_once_and_lazily(store, model):
     def documents():
         yield from numbered(9)

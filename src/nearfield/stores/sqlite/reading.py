@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nearfield.core.outlines import Outline
 from nearfield.core.schema import Node
 from nearfield.core.store_checks import shown
 from nearfield.errors import CorruptStoreError
+from nearfield.stores.sqlite.blocks import row_vectors
 from nearfield.stores.sqlite.records import (
     decoded,
     metadata_checksum,
@@ -14,14 +16,17 @@ from nearfield.stores.sqlite.records import (
     restored,
     storable,
 )
+from nearfield.stores.sqlite.schema import read_header, read_state
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from nearfield.core.schema import Metadata
+    from nearfield.core.vectors import Vector
 
 IDS_AT_ONCE = 500
+ROWS_PER_READ = 1024
 _NODE_COLUMNS = (
     "SELECT nodes.row, nodes.id, nodes.document, nodes.start, nodes.stop, nodes.metadata, "
     "nodes.checksum, texts.text, documents.id, metadata.json, metadata.checksum "
@@ -82,6 +87,30 @@ def iterate_nodes(
         yield row[0], _node(row)
 
 
+def iterate_with_vectors(
+    connection: sqlite3.Connection, node_ids: Sequence[str] | None
+) -> Iterator[tuple[Node, Vector]]:
+    """Read nodes with their vectors, checked, in order: all, or those named."""
+    header = read_header(connection)
+    if header is None:
+        return
+    if node_ids is not None:
+        rows = find_rows(connection, node_ids)
+        stretches = (
+            read_nodes(connection, rows[start : start + ROWS_PER_READ])
+            for start in range(0, len(rows), ROWS_PER_READ)
+        )
+    else:
+        end = read_state(connection).next_row
+        stretches = (
+            dict(iterate_nodes(connection, start, start + ROWS_PER_READ - 1))
+            for start in range(0, end, ROWS_PER_READ)
+        )
+    for stretch in stretches:
+        for row, vector in row_vectors(connection, sorted(stretch), header.dim):
+            yield stretch[row], vector
+
+
 def iterate_documents(connection: sqlite3.Connection) -> Iterator[tuple[str, Metadata]]:
     """Read the id and facts of every document, in the order of writing."""
     for name, data in connection.execute(
@@ -89,6 +118,30 @@ def iterate_documents(connection: sqlite3.Connection) -> Iterator[tuple[str, Met
         "ORDER BY documents.number"
     ):
         yield restored(name), decoded(data)
+
+
+def read_outlines(
+    connection: sqlite3.Connection, document_ids: Sequence[str] | None
+) -> dict[str, Outline]:
+    """Give facts and node ids by document id: of all documents, or of those named."""
+    known = (
+        "SELECT documents.number, documents.id, metadata.json FROM documents "
+        "JOIN metadata ON metadata.number = documents.metadata"
+    )
+    of_nodes = "SELECT row, document, id FROM nodes"
+    if document_ids is None:
+        documents = connection.execute(known).fetchall()
+        nodes = connection.execute(of_nodes).fetchall()
+    else:
+        documents = list(by_ids(connection, f"{known} WHERE documents.id IN (%s)", document_ids))
+        numbers = [number for number, _, _ in documents]
+        nodes = list(by_ids(connection, f"{of_nodes} WHERE document IN (%s)", numbers))
+    found = {number: (restored(name), Outline(decoded(data)))
+             for number, name, data in sorted(documents)}  # fmt: skip
+    for _, number, name in sorted(nodes):
+        if number in found:
+            found[number][1].node_ids.append(restored(name))
+    return dict(found.values())
 
 
 def read_hashes(

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from nearfield.core.store import Capabilities, Found, StoreInfo
+from nearfield.core.store import Capabilities, Found, StoreInfo, tallied
 from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
 from nearfield.errors import ModelMismatchError
 from nearfield.stores.sqlite import reading, schema, writing
-from nearfield.stores.sqlite.blocks import count_rows, row_vectors
+from nearfield.stores.sqlite.blocks import count_rows
 from nearfield.stores.sqlite.connection import Connections
 from nearfield.stores.sqlite.opening import prepare
 from nearfield.stores.sqlite.repair import Repair, mend
@@ -22,15 +22,15 @@ from nearfield.stores.sqlite.verify import Problem, look, words_structure
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from nearfield.core.filters import MetadataFilters
+    from nearfield.core.outlines import Outline
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.vectors import Vector, Vectors
 
-ROWS_PER_READ = 1024
 SNAPSHOT_FROM_BYTES = 32 << 20
 
 
@@ -163,6 +163,18 @@ class SQLiteStore:
         """
         self._write(entries, replacing=True)
 
+    def upsert_and_tally(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents as :meth:`upsert` does, and add to facts of the header with them.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+            tally: What is added to which fact, in the same transaction.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        self._write(entries, replacing=True, tally=tally)
+
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes, in one transaction.
 
@@ -260,24 +272,12 @@ class SQLiteStore:
             node_ids: Which; all when ``None``. Unknown ids are passed over.
         """
         with self._connections.reading() as connection:
-            header = schema.read_header(connection)
-            if header is None:
-                return
-            if node_ids is not None:
-                rows = reading.find_rows(connection, node_ids)
-                stretches = (
-                    reading.read_nodes(connection, rows[start : start + ROWS_PER_READ])
-                    for start in range(0, len(rows), ROWS_PER_READ)
-                )
-            else:
-                end = schema.read_state(connection).next_row
-                stretches = (
-                    dict(reading.iterate_nodes(connection, start, start + ROWS_PER_READ - 1))
-                    for start in range(0, end, ROWS_PER_READ)
-                )
-            for stretch in stretches:
-                for row, vector in row_vectors(connection, sorted(stretch), header.dim):
-                    yield stretch[row], vector
+            yield from reading.iterate_with_vectors(connection, node_ids)
+
+    def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
+        """Give facts and node ids of documents, by document id; arguments as content_hashes."""
+        with self._connections.reading() as connection:
+            return reading.read_outlines(connection, document_ids)
 
     def count(self) -> int:
         """Give the number of nodes."""
@@ -343,7 +343,9 @@ class SQLiteStore:
         self._connections.close()
         self._searcher.forget()
 
-    def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
+    def _write(
+        self, entries: Sequence[Entry], *, replacing: bool, tally: Mapping[str, int] | None = None
+    ) -> None:
         header = self.header
         if header is not None:
             self._refuse_migrated(header)
@@ -351,7 +353,10 @@ class SQLiteStore:
         if not checked:
             return
         with self._connections.writing() as connection:
-            self._refuse_migrated(known_header(schema.read_header(connection)))
+            now = known_header(schema.read_header(connection))
+            self._refuse_migrated(now)
+            if tally:
+                schema.write_header(connection, replace(now, facts=tallied(now.facts, tally)))
             state = schema.read_state(connection)
             stamp = schema.random_stamp()
             next_row = writing.write_entries(
