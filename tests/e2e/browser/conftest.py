@@ -40,11 +40,12 @@ PLANETS = (
 MANUAL = (
     "A zeppelin is steered by its rudder. " + "The rope is checked, and again. " * 60 + "The end."
 )
+ENDLESS = "The endless zebra line " + "z" * 1_000_000
 HOSTILE = {
     "script": "The hostile zebra says <script>window.pwned = 1</script> "
     "<img src=x onerror='window.pwned = 2'> <b>bold</b> &lt;entities&gt; to all who read it.",
-    "long": "The endless zebra line " + "z" * 1_000_000,
-    "right-to-left": "The mirrored zebra \u202eetisoppo\u202c. زرافة وحمار وحشي في السهل. זברה בסוואנה.",
+    "right-to-left": "The mirrored zebra \u202eetisoppo\u202c. "
+    "زرافة وحمار وحشي في السهل. זברה בסוואנה.",
     "signs": "The odd zebra 🦓🏽‍♀️ z\u0335\u0321a\u0300\u0301l\u0334g\u0335o\u0336 "
     "\u0000\u0007 \ufffe 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 stripes. It ends well 🦓.",
 }
@@ -90,7 +91,9 @@ def index_path(corpus, tmp_path_factory):
     path = tmp_path_factory.mktemp("browser") / "notes.index"
     model = BundledEmbedding(on_truncation="ignore")
     with VectorStoreIndex.from_documents(corpus, path=path, embed_model=model) as index:
+        # Whole: a splitter would have cut them.
         index.insert_nodes([Node(MANUAL, document_id="manuals/zeppelin.txt")])
+        index.insert_nodes([Node(ENDLESS, document_id="hostile/<i>long</i>.txt")])
         assert index.count > NODES
     return path
 

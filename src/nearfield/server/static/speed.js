@@ -124,7 +124,12 @@ function mark({ one, x, y }, place, workload) {
   );
 }
 
-const cosine = (one) => (one.cosine_min === null ? "reference" : one.cosine_min.toFixed(6));
+/** Write the worst cosine so that its difference from 1 can be read. */
+function cosine({ cosine_min: worst }) {
+  if (worst === null) return "reference";
+  if (worst >= 1) return "1";
+  return worst > 0.99999 ? `1 − ${(1 - worst).toExponential(1)}` : worst.toFixed(6);
+}
 
 function table(all) {
   const head = ["model · backend", "passages/s", "questions/s", "one question", "start", "memory", "worst cosine", "Mars"];
