@@ -12,6 +12,7 @@ from nearfield.cli.options import (
     json_option,
     mode_option,
     model_option,
+    rerank_option,
     top_k_option,
 )
 from nearfield.cli.output import as_record, console, place, print_json, printable
@@ -26,13 +27,23 @@ if TYPE_CHECKING:
 @top_k_option
 @mode_option
 @model_option
+@rerank_option
 @json_option
 def command(
-    *, question: str, index_path: Place, top_k: int, mode: str, model: str | None, as_json: bool
+    *,
+    question: str,
+    index_path: Place,
+    top_k: int,
+    mode: str,
+    model: str | None,
+    rerank: str | None,
+    as_json: bool,
 ) -> int:
     """Answer QUESTION with the sentences that come nearest to it, and name their sources."""
     with open_to_read(index_path, model) as index:
-        response = index.as_query_engine(similarity_top_k=top_k, mode=mode).query(question)
+        response = index.as_query_engine(similarity_top_k=top_k, mode=mode, rerank=rerank).query(
+            question
+        )
     if as_json:
         sources = [as_record(found) for found in response.source_nodes]
         print_json(

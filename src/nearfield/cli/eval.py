@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearfield.cli.opening import open_to_read
-from nearfield.cli.options import index_option, json_option, model_option
+from nearfield.cli.options import index_option, json_option, model_option, rerank_option
 from nearfield.cli.output import console, print_json
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nearfield.cli.place import Place
     from nearfield.core.index import VectorStoreIndex
+    from nearfield.core.rerank import Reranker
 
 MODES = ("vector", "text", "hybrid")
 DEPTH = 100
@@ -50,6 +51,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @index_option
 @model_option
+@rerank_option
 @json_option
 def command(
     *,
@@ -59,25 +61,28 @@ def command(
     id_key: str | None,
     index_path: Place,
     model: str | None,
+    rerank: str | None,
     as_json: bool,
 ) -> int:
     """Score the rankings of an index: nDCG@10, Recall@100 and MRR@10, per mode.
 
     Documents are ranked by their best node. Questions without a relevant
-    document are left out.
+    document are left out. With --rerank all 100 ranked passages of a question are read.
     """
     from nearfield.core.evaluation import evaluate  # noqa: PLC0415
+    from nearfield.core.rerank import resolve_reranker  # noqa: PLC0415
 
     questions, judgements = _questions(queries_path), _judgements(qrels_path)
     asked = {name: text for name, text in questions.items() if name in judgements}
+    reranker = None if rerank is None else resolve_reranker(rerank)
     with open_to_read(index_path, model) as index:
         scores = {
-            mode: asdict(evaluate(_rankings(index, asked, mode, id_key), judgements))
+            mode: asdict(evaluate(_rankings(index, asked, mode, id_key, reranker), judgements))
             for mode in modes or MODES
         }
         name = index.embed_model.model_name
     if as_json:
-        print_json({"index": str(index_path), "model": name, "scores": scores})
+        print_json({"index": str(index_path), "model": name, "rerank": rerank, "scores": scores})
         return 0
     from rich.table import Table  # noqa: PLC0415
 
@@ -85,15 +90,20 @@ def command(
     for mode, row in scores.items():
         figures = (row["ndcg_at_10"], row["recall_at_100"], row["mrr_at_10"])
         table.add_row(mode, str(row["questions"]), *(f"{figure:.4f}" for figure in figures))
-    console().print(f"{index_path} by {name}", markup=False)
+    and_reranked = f", reranked by {rerank}" if rerank else ""
+    console().print(f"{index_path} by {name}{and_reranked}", markup=False)
     console().print(table)
     return 0
 
 
 def _rankings(
-    index: VectorStoreIndex, questions: Mapping[str, str], mode: str, id_key: str | None
+    index: VectorStoreIndex,
+    questions: Mapping[str, str],
+    mode: str,
+    id_key: str | None,
+    reranker: Reranker | None,
 ) -> dict[str, list[str]]:
-    retriever = index.as_retriever(DEPTH, mode=mode, nodes_per_document=1)
+    retriever = index.as_retriever(DEPTH, mode=mode, nodes_per_document=1, rerank=reranker)
     answers = retriever.retrieve_many(list(questions.values()))
     rankings = {}
     for name, found in zip(questions, answers, strict=True):

@@ -33,6 +33,13 @@ model_option = click.option(
     "Without it, the model the index was made with, or the bundled one.",
 )
 
+rerank_option = click.option(
+    "--rerank",
+    metavar="MODEL",
+    help="A cross-encoder, folder or name, that reads the best 50 passages with the question and "
+    "has the last word on their order.",
+)
+
 top_k_option = click.option(
     "-k", "--top-k", type=int, default=5, show_default=True, help="How many passages."
 )

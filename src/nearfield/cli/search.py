@@ -12,6 +12,7 @@ from nearfield.cli.options import (
     json_option,
     mode_option,
     model_option,
+    rerank_option,
     top_k_option,
 )
 from nearfield.cli.output import as_record, print_json, print_results
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
 @top_k_option
 @mode_option
 @model_option
+@rerank_option
 @json_option
 def command(
-    *, question: str, index_path: Place, top_k: int, mode: str, model: str | None, as_json: bool
+    *,
+    question: str,
+    index_path: Place,
+    top_k: int,
+    mode: str,
+    model: str | None,
+    rerank: str | None,
+    as_json: bool,
 ) -> int:
     """Find the passages nearest to QUESTION; the best sentence of each stands between > and <."""
     with open_to_read(index_path, model) as index:
         from nearfield.core.extractive import best_spans  # noqa: PLC0415
 
-        retriever = index.as_retriever(similarity_top_k=top_k, mode=mode)
+        retriever = index.as_retriever(similarity_top_k=top_k, mode=mode, rerank=rerank)
         answer = retriever.search([question])[0]
         # Sentences are compared by the model: where that costs money, none is marked.
         spans = (
