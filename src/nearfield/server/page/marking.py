@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nearfield.core.sentences import sentences
 from nearfield.core.vectors import similarity
+from nearfield.server.page.records import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ class Marker:
             if text not in known
         }
         some = [
-            " ".join(text[start : min(end, start + MAX_CHARACTERS)].split())
+            sendable(" ".join(text[start : min(end, start + MAX_CHARACTERS)].split()))
             for text, spans in new.items()
             for start, end in spans
         ]

@@ -1,0 +1,74 @@
+"""``nearfield view``, up to the server it starts."""
+
+import types
+
+import pytest
+from click.testing import CliRunner
+
+from nearfield import Document
+from nearfield.cli import view
+from nearfield.core import VectorStoreIndex
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Remember what would be served, and say it is ready."""
+    seen = []
+
+    def run(config, *, on_ready):
+        seen.append(config)
+        on_ready("http://127.0.0.1:1234")
+
+    monkeypatch.setattr(view, "require", lambda *_, **__: types.SimpleNamespace(run=run))
+    return seen
+
+
+@pytest.fixture
+def index_path(tmp_path):
+    path = tmp_path / "my.index"
+    VectorStoreIndex.from_documents([Document("Mars is red.")], path=path).close()
+    return path
+
+
+def test_the_page_is_served_to_this_machine_on_a_free_port(started, index_path):
+    result = CliRunner().invoke(view.command, [str(index_path), "--no-browser"])
+
+    (config,) = started
+    assert (config.host, config.port, str(config.index)) == ("127.0.0.1", 0, str(index_path))
+    assert "http://127.0.0.1:1234/" in result.output
+
+
+def test_the_browser_is_opened_at_it(started, index_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(view.webbrowser, "open", lambda url: not opened.append(url))
+    CliRunner().invoke(view.command, [str(index_path)])
+
+    assert opened == ["http://127.0.0.1:1234/"]
+
+
+def test_a_machine_without_a_browser_is_told(started, index_path, monkeypatch):
+    monkeypatch.setattr(view.webbrowser, "open", lambda _: False)
+    result = CliRunner().invoke(view.command, [str(index_path)])
+
+    assert "No browser was found" in result.output
+
+
+def test_models_are_named_without_their_folders(started, index_path):
+    also = ["bundled", "static:/a/table", "local:/b/table/", "static:/c/table"]
+    words = [word for name in also for word in ("--also", name)]
+    CliRunner().invoke(view.command, [str(index_path), "--no-browser", *words])
+
+    assert dict(started[0].models) == {
+        "bundled": "bundled",
+        "static:table": "static:/a/table",
+        "local:table": "local:/b/table/",
+        "static:/c/table": "static:/c/table",
+    }
+
+
+def test_an_index_that_is_not_there_is_refused_before_anything_is_loaded(started, tmp_path):
+    result = CliRunner().invoke(view.command, [str(tmp_path / "none.index")])
+
+    assert result.exit_code == 1
+    assert "nearfield index FOLDER" in result.output
+    assert not started
