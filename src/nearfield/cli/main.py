@@ -35,6 +35,7 @@ COMMANDS = {
     "info": "Show what an index holds.",
     "verify": "Look for damage in an index.",
     "repair": "Mend what verify finds.",
+    "copy": "Move an index to another store, vectors and all.",
     "migrate": "Re-embed an index by another model.",
     "eval": "Score an index by questions whose answers are known.",
     "cache": "Show or clear the vectors kept of remote models.",

@@ -5,26 +5,18 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.aside import in_thread
-from nearfield.core.drafts import WINDOW_NODES
+from nearfield.core.copying import copy_store
 from nearfield.core.registry import STORES, find
-from nearfield.core.store import Entry
 from nearfield.errors import ConfigError, CorruptStoreError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-
     from nearfield.core.index import VectorStoreIndex
     from nearfield.core.registry import Registered
     from nearfield.core.store import VectorStore
-else:
-    from nearfield.core.arrays import np
 
 DEFAULT_PERSIST_DIR = "./storage"
 FILE_NAME = "index.nearfield"
@@ -111,27 +103,6 @@ def _registered(target: str | os.PathLike[str]) -> tuple[Registered, str]:
     return registered, text if registered.whole else rest
 
 
-def copy_store(source: VectorStore, target: VectorStore) -> None:
-    """Copy a whole store into a new one.
-
-    Args:
-        source: The store to read.
-        target: A store without a header.
-    """
-    header = source.header
-    if header is None:
-        return
-    target.initialize(header)
-    batch: list[Entry] = []
-    for entry in _entries(source, header.dim):
-        batch.append(entry)
-        if sum(len(each.nodes) for each in batch) >= WINDOW_NODES or len(batch) >= WINDOW_NODES:
-            target.add(batch)
-            batch = []
-    if batch:
-        target.add(batch)
-
-
 def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
     """Copy a store into a file, which is replaced whole or not at all.
 
@@ -158,19 +129,6 @@ def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
     finally:
         for left in goal.parent.glob(f"{work.name}*"):
             left.unlink(missing_ok=True)
-
-
-def _entries(store: VectorStore, dim: int) -> Iterator[Entry]:
-    """Give the documents of a store with all they have, in the order of writing."""
-    hashes, facts = store.content_hashes(), dict(store.documents())
-    for name, pairs in groupby(store.nodes(), lambda pair: pair[0].document_id):
-        content = hashes.pop(name, None)
-        if content is None:  # written since the hashes were read, by somebody else
-            continue
-        nodes, vectors = zip(*pairs, strict=True)
-        yield Entry(name, content, nodes, np.stack(vectors), facts.get(name, {}))
-    for name, content in hashes.items():  # documents without a node
-        yield Entry(name, content, [], np.zeros((0, dim), np.float32), facts.get(name, {}))
 
 
 def _put(work: Path, goal: Path) -> None:

@@ -30,7 +30,7 @@ INLINE_DIM = 1_900
 """Up to this length a vector stays in its row; longer ones do not fit on a page."""
 
 _STATE = """
-CREATE TABLE {schema}.state (
+CREATE TABLE state (
     one integer PRIMARY KEY CHECK (one = 1),
     format integer NOT NULL,
     change bigint NOT NULL,               -- counts the writes
@@ -149,9 +149,9 @@ def create(connection: Any, index: str, schema: str) -> None:
     there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (index,)).fetchone()
     if there is None:
         connection.execute(f"CREATE SCHEMA {schema}")
-    connection.execute(_STATE.format(schema=schema))
+    connection.execute(_STATE)  # the schema is the first of the search path
     connection.execute(
-        f"INSERT INTO {schema}.state (one, format, change, next_row, documents, nodes, words, "  # noqa: S608
+        "INSERT INTO state (one, format, change, next_row, documents, nodes, words, "
         "longest) VALUES (1, %s, 0, 0, 0, 0, 0, 0)",
         (FORMAT,),
     )
