@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,21 +85,54 @@ class Values:
 
 
 def folders(documents: Sequence[str]) -> list[str]:
-    """Give the folder of each document, seen from where their paths part.
+    """Give the folder of each document, as deep as a dozen folders can tell documents apart.
 
     Args:
         documents: Their ids, which are paths when they were files.
 
     Returns:
-        For each the first folder below the one that holds all of them.
+        For each a folder, seen from the one that holds all of them. The fullest are parted
+        into the folders within them as long as there are few; what lies in such a folder
+        itself is named with a slash at the end.
     """
-    parents = {name: PurePosixPath(name.replace("\\", "/")).parts[:-1] for name in set(documents)}
-    shortest = min(parents.values(), key=len, default=())
-    shared = 0
-    while shared < len(shortest) and len({parts[shared] for parts in parents.values()}) == 1:
-        shared += 1
-    names = {name: parts[shared] if parts[shared:] else TOP for name, parts in parents.items()}
+    counted = Counter(documents)
+    parents = {name: PurePosixPath(name.replace("\\", "/")).parts[:-1] for name in counted}
+    groups: dict[tuple[str, ...], list[str]] = {(): list(parents)}
+    top: tuple[str, ...] = ()
+    while True:
+        fullest = sorted(groups, key=lambda one: (-sum(counted[n] for n in groups[one]), one))
+        for group in fullest:
+            parted = _parted(group, groups[group], parents)
+            alone = len(groups) == 1
+            if parted.keys() != {group} and (
+                alone or len(groups) - 1 + len(parted) <= MOST_CATEGORIES
+            ):
+                break
+        else:
+            break
+        del groups[group]
+        groups |= parted
+        if alone and len(parted) == 1:
+            top = next(iter(parted))
+    names = {
+        name: "/".join(group[len(top) :]) or TOP for group, held in groups.items() for name in held
+    }
     return [names[name] for name in documents]
+
+
+def _parted(
+    group: tuple[str, ...], held: Sequence[str], parents: Mapping[str, tuple[str, ...]]
+) -> dict[tuple[str, ...], list[str]]:
+    """Part a folder into those within it, and what lies in it itself: its name with a slash."""
+    if group[-1:] == ("",):
+        return {group: list(held)}
+    parted: dict[tuple[str, ...], list[str]] = {}
+    for name in held:
+        deeper = parents[name][len(group) : len(group) + 1]
+        parted.setdefault((*group, *(deeper or ("",))) if group or deeper else (), []).append(name)
+    if parted.keys() == {(*group, "")}:
+        return {group: list(held)}
+    return parted
 
 
 def categorise(name: str, values: Sequence[Any]) -> Field | None:
@@ -116,8 +149,9 @@ def categorise(name: str, values: Sequence[Any]) -> Field | None:
     counted = Counter(map(_key, values))
     if len(counted) < 2:  # noqa: PLR2004 - one category tells nothing
         return None
-    if len(counted) > MOST_CATEGORIES and all(_is_number(value) for value in values):
-        return _ranges(name, np.asarray(values, np.float64))
+    numeric = all(value is None or _is_number(value) for value in values)
+    if numeric and len(counted) - (None in counted) > MOST_CATEGORIES:
+        return _ranges(name, np.asarray(values, np.float64))  # None becomes NaN
     # Largest first; equal ones in the order of their names, for the same colours each time.
     ranked = sorted(counted, key=lambda key: (-counted[key], str(key)))
     named = ranked if len(ranked) <= MOST_CATEGORIES else ranked[: MOST_CATEGORIES - 1]
@@ -130,18 +164,19 @@ def categorise(name: str, values: Sequence[Any]) -> Field | None:
 
 
 def _ranges(name: str, numbers: NDArray[np.float64]) -> Field | None:
-    """Sort points by a number into ranges that hold about as many each."""
-    borders = np.unique(np.quantile(numbers, np.linspace(0, 1, RANGES + 1)[1:-1], method="lower"))
+    """Sort points by a number into ranges that hold about as many each; those without one last."""
+    known = numbers[~np.isnan(numbers)]
+    shares = np.linspace(0, 1, RANGES + 1)[1:-1]
+    borders = np.unique(np.quantile(known, shares, method="lower"))
+    borders = borders[borders < known.max()]
     codes = np.searchsorted(borders, numbers, side="left").astype(np.uint8)
+    codes[np.isnan(numbers)] = len(borders) + 1
     labels = []
     for code in range(len(borders) + 1):
         inside = numbers[codes == code]
-        if not len(inside):
-            return None
         ends = (f"{inside.min():.6g}", f"{inside.max():.6g}")
         labels.append(" to ".join(dict.fromkeys(ends)))
-    if len(labels) == 1:
-        return None
+    labels += [NONE] if len(known) < len(numbers) else []
     return Field(name, labels, np.bincount(codes, minlength=len(labels)).tolist(), codes)
 
 

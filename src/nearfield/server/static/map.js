@@ -65,8 +65,8 @@ class MapView {
     this.tip = new Tooltip();
     this.stage.element.append(this.tip.element);
     this.stage.element.addEventListener("blur", () => this.tip.hide());
-    this.body = el("div", { class: "map-body" },
-      el("div", { class: "map-main" }, this.tools.element, this.stage.element, this.tip.spoken, this.status.element), this.panel.element);
+    this.main = el("div", { class: "map-main" }, this.tools.element, this.stage.element, this.tip.spoken);
+    this.body = el("div", { class: "map-body" }, this.main, this.panel.element);
   }
 
   /** Ask how far the map is, and show what is new, again and again until it is finished. */
@@ -100,7 +100,10 @@ class MapView {
     if (state.version === this.state.version) return;
     const same = this.state.version?.replace(/-\w+$/, "") === state.version.replace(/-\w+$/, "");
     this.state = state;
-    if (!this.root.contains(this.body)) fill(this.root, this.body);
+    if (!this.root.contains(this.body)) {
+      this.main.append(this.status.element); // it stood alone until there was a map
+      fill(this.root, this.body);
+    }
     if (!same) {
       this.#forget();
       this.kind = "best";

@@ -26,11 +26,27 @@ def fields_of(documents, facts=()):
 
 
 def test_folders_are_seen_from_where_the_paths_part():
-    assert folders(["w/docs/a/one.md", "w/docs/b/two.md", "w/docs/b/c/three.md"]) == ["a", "b", "b"]
+    assert folders(["w/docs/a/one.md", "w/docs/b/two.md"]) == ["a", "b"]
+
+
+def test_the_fullest_folders_are_parted_as_long_as_there_are_few():
+    names = [f"notes/{kind}/{n}" for kind in ("a", "b") for n in range(9)]
+    many = [f"log/{n}/x" for n in range(30)]
+
+    assert folders([*names, "notes/top", "p", "s/x"]) == [
+        *(["notes/a"] * 9),
+        *(["notes/b"] * 9),
+        "notes/",
+        TOP,
+        "s",
+    ]
+    assert folders([*names, *many])[-30:] == ["log"] * 30
+    assert len(set(folders(many))) == 30
 
 
 def test_a_document_beside_the_folders_is_in_the_top_folder():
     assert folders(["docs/a.md", "docs/deep/b.md", "docs\\win\\c.md"]) == [TOP, "deep", "win"]
+    assert folders(["one", "two"]) == [TOP, TOP]
     assert folders([]) == []
 
 
@@ -86,6 +102,14 @@ def test_labels_are_one_short_line():
     field = categorise("x", ["a\nb  c", "y" * 500, ""])
 
     assert sorted(map(len, field.labels)) == [2, 5, 60]
+
+
+def test_points_without_a_number_are_apart_from_the_ranges():
+    field = categorise("year", [*range(1990, 2020), None, None])
+
+    assert field.labels[-1] == NONE
+    assert (field.counts[-1], field.codes[-1]) == (2, len(field.labels) - 1)
+    assert categorise("x", [*([0] * 1000), *range(1, 20)]).labels == ["0", "1 to 19"]
 
 
 @pytest.mark.parametrize("value", [["a"], {"a": 1}, None])
