@@ -6,6 +6,8 @@ The hub is a cache on disk that holds a tiny model under each of the names in
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ HUB_MODELS = (
     "sentence-transformers/all-MiniLM-L6-v2",
     "sentence-transformers/all-mpnet-base-v2",
 )
+CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 DATA = {
     "planets.md": (
         "# Planets\n\n"
@@ -52,6 +55,8 @@ def surroundings(tmp_path, monkeypatch):
     hub = tmp_path / "hub"
     for model in HUB_MODELS:
         put_in_cache(hub, model)
+    cross_encoder = Path(__file__).parents[1] / "data" / "models" / "bert-cross"
+    shutil.copytree(cross_encoder, cached(hub, CROSS_ENCODER), dirs_exist_ok=True)
     monkeypatch.setenv("HF_HUB_CACHE", str(hub))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -64,14 +69,21 @@ def surroundings(tmp_path, monkeypatch):
         yield tmp_path
 
 
-def put_in_cache(hub, model, *, dim=32, layers=2):
-    """Write a tiny BERT into a hub cache, as ``hf download`` would have."""
+def cached(hub, model):
+    """Make the folder a hub cache keeps a model in."""
     commit = "0" * 40
     home = hub / f"models--{model.replace('/', '--')}"
     folder = home / "snapshots" / commit
-    (folder / "1_Pooling").mkdir(parents=True)
+    folder.mkdir(parents=True)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(commit)
+    return folder
+
+
+def put_in_cache(hub, model, *, dim=32, layers=2):
+    """Write a tiny BERT into a hub cache, as ``hf download`` would have."""
+    folder = cached(hub, model)
+    (folder / "1_Pooling").mkdir()
     words = sorted(set(re.findall(r"\w+|[^\w\s]", " ".join(DATA.values()).lower())))
     letters = [
         f"{hashes}{one}" for one in "abcdefghijklmnopqrstuvwxyz0123456789" for hashes in ("", "##")
