@@ -94,9 +94,10 @@ class Syncer:
         if os.name != "posix":
             return
         there: set[str] = set()
-        for folder, _, names in os.walk(self._folder):
-            paths = {f"{folder}{os.sep}{name}" for name in names}
-            for path in paths - self._synced:
+        for folder, folders, names in os.walk(self._folder):
+            files = {f"{folder}{os.sep}{name}" for name in names}
+            paths = files | {f"{folder}{os.sep}{name}" for name in folders}
+            for path in files - self._synced:
                 _sync(path)
             if not paths <= self._synced:
                 _sync(folder)

@@ -84,7 +84,10 @@ def nearest(version: Version, index: AnnIndex, query: Any, count: int, columns: 
         "nprobes": index.nprobes,
         "refine_factor": index.refine_factor,
     }
-    return version.data.scanner(columns=columns, nearest=asked).to_table()
+    scanner = version.data.scanner(
+        columns=columns, nearest=asked, disable_scoring_autoprojection=True
+    )
+    return scanner.to_table()
 
 
 def build(table: LanceTable, version: Version, kind: str, recall: float) -> AnnIndex:

@@ -125,14 +125,14 @@ def _approximately(
     top_k: int,
     conditions: MetadataFilters | None,
 ) -> Found | None:
-    """Ask the ANN index; ``None`` when it gives too few that satisfy the conditions."""
+    """Ask the ANN index; ``None`` when too few of those it looks at satisfy the conditions."""
     columns = [*NODE_COLUMNS, "row", "vector"]
 
     def fetch(count: int) -> Any:
         return nearest(version, index, query, count, columns)
 
-    table, whole = _fetched(fetch, top_k, conditions, most=MOST_FETCHED_FOR_FILTERS * top_k)
-    if conditions is not None and not whole and len(table) < top_k:
+    table = _fetched(fetch, top_k, conditions, most=MOST_FETCHED_FOR_FILTERS * top_k)
+    if len(table) < top_k:
         return None
     vectors = read_vectors(table["vector"], version.header.dim)
     scores = exact_scores(vectors, query, version.header.metric)
@@ -157,7 +157,7 @@ def _words(
         )
         return scanner.to_table()
 
-    table, _ = _fetched(fetch, 2 * top_k, conditions, most=None)
+    table = _fetched(fetch, 2 * top_k, conditions, most=None)
     scores = table["_score"].to_numpy().astype(np.float64)
     order = np.lexsort((table["row"].to_numpy(), -scores))[:top_k]
     scored = zip(read_nodes(table.take(order)), scores[order].tolist(), strict=True)
@@ -170,7 +170,7 @@ def _fetched(
     conditions: MetadataFilters | None,
     *,
     most: int | None,
-) -> tuple[Any, bool]:
+) -> Any:
     """Fetch candidates until enough of them satisfy the conditions.
 
     Args:
@@ -180,10 +180,10 @@ def _fetched(
         most: How many to fetch at most.
 
     Returns:
-        The rows that satisfy the conditions, and whether all there are were fetched.
+        The rows that satisfy the conditions.
     """
     if conditions is None:
-        return fetch(wanted), False
+        return fetch(wanted)
     count, verdicts = FETCHED_FOR_FILTERS * wanted, dict[str, bool]()
     while True:
         table = fetch(count)
@@ -192,7 +192,6 @@ def _fetched(
             if metadata not in verdicts:
                 verdicts[metadata] = conditions.matches(decode_metadata(metadata))
         kept = np.flatnonzero([verdicts[metadata] for metadata in facts])
-        whole = len(table) < count
-        if whole or len(kept) >= wanted or (most is not None and count >= most):
-            return table.take(kept), whole
+        if len(table) < count or len(kept) >= wanted or (most is not None and count >= most):
+            return table.take(kept)
         count *= FETCHED_FOR_FILTERS

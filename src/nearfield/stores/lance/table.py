@@ -192,8 +192,9 @@ class LanceTable:
         if not always and len(version.data.get_fragments()) < FRAGMENTS_TO_COMPACT:
             return False
         data = self._own(version)
-        data.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
+        # In this order: files that an index knows are not put together with others.
         data.optimize.optimize_indices()
+        data.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
         data.cleanup_old_versions(older_than=KEEP_VERSIONS_FOR)
         return True
 
