@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nearfield.core.fusion import RRF_CONSTANT
 from nearfield.core.search import exact_scores
 from nearfield.core.words import matching_spans
+from nearfield.server.page.neighbours import around
 from nearfield.server.page.reading import read
 from nearfield.server.page.records import facts_of, file_of, sendable
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nearfield.core.schema import QueryBundle
     from nearfield.core.vectors import Vector
     from nearfield.server.page.marking import Marker
-    from nearfield.server.page.neighbours import Neighbours
     from nearfield.server.page.reading import Span
 
 RANK_DEPTH = 1000
@@ -32,7 +32,6 @@ def explain(
     node_id: str,
     *,
     filters: MetadataFilters | None,
-    neighbours: Neighbours,
     marker: Marker,
 ) -> dict[str, Any] | None:
     """Explain a result.
@@ -43,7 +42,6 @@ def explain(
         vector: ``(dim,)``, the same vector.
         node_id: The result.
         filters: What results had to satisfy.
-        neighbours: The nodes beside each node.
         marker: Finds its best sentence.
 
     Returns:
@@ -57,7 +55,7 @@ def explain(
     node, own = stored
     model, question = index.embed_model, bundle.query_str
     asked, found = read(model, question, "query"), read(model, node.text, "document")
-    around = neighbours.around(node)
+    beside = around(index.store, node)
     shown = node.text[:SHOWN_CHARACTERS]
     best = marker.best(vector, [node.text])[0]
     scores = exact_scores(own[None], vector, header.metric)
@@ -89,12 +87,12 @@ def explain(
         "best": next(iter(_clipped([best] if best else [])), None),
         "words": _clipped(matching_spans(shown, question)),
         "tokens": _clipped(found.spans),
-        "before": sendable(around.before),
-        "after": sendable(around.after),
-        "shared_before": around.shared_before,
-        "shared_after": around.shared_after,
-        "number": around.number,
-        "of": around.of,
+        "before": sendable(beside.before),
+        "after": sendable(beside.after),
+        "shared_before": beside.shared_before,
+        "shared_after": beside.shared_after,
+        "number": beside.number,
+        "of": beside.of,
     }
 
 

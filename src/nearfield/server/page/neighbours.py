@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from nearfield.core.outlines import outlines
 
 if TYPE_CHECKING:
     from nearfield.core.schema import Node
@@ -36,77 +35,40 @@ class Surroundings:
     of: int = 1
 
 
-class _Place(NamedTuple):
-    start: int
-    end: int
-    node_id: str
-
-
-class Neighbours:
-    """The order of the nodes of every document, read once for each version of a store.
-
-    Safe to use from several threads.
+def around(store: VectorStore, node: Node) -> Surroundings:
+    """Give what stands around a node.
 
     Args:
-        store: The store.
+        store: The store it is in.
+        node: A node of it.
+
+    Returns:
+        Its surroundings; none when the store no longer has it.
     """
-
-    def __init__(self, store: VectorStore) -> None:
-        self._store = store
-        self._lock = Lock()
-        self._version: tuple[float | None, int] | None = None
-        self._places: dict[str, list[_Place]] = {}
-
-    def around(self, node: Node) -> Surroundings:
-        """Give what stands around a node.
-
-        Args:
-            node: A node of the store.
-
-        Returns:
-            Its surroundings; none when the store no longer has it.
-        """
-        places = self._all().get(node.document_id, [])
-        here = _Place(node.start, node.end, node.id)
-        number = bisect_left(places, here)
-        if number >= len(places) or places[number] != here:
-            return Surroundings()
-        before = places[number - 1] if number else None
-        after = places[number + 1] if number + 1 < len(places) else None
-        wanted = [place.node_id for place in (before, after) if place]
-        texts = {found.id: found for found, _ in self._store.nodes(wanted)} if wanted else {}
-        earlier = texts.get(before.node_id) if before else None
-        later = texts.get(after.node_id) if after else None
-        text_before, shared_before = _before(node, earlier) if earlier else ("", 0)
-        text_after, shared_after = _after(node, later) if later else ("", 0)
-        return Surroundings(
-            text_before, text_after, shared_before, shared_after, number + 1, len(places)
-        )
-
-    def _all(self) -> dict[str, list[_Place]]:
-        info = self._store.info()
-        version = (info.changed_at, info.nodes)
-        with self._lock:
-            if version != self._version:
-                found: dict[str, list[_Place]] = defaultdict(list)
-                for node, _ in self._store.nodes():
-                    found[node.document_id].append(_Place(node.start, node.end, node.id))
-                for places in found.values():
-                    places.sort()
-                self._places, self._version = dict(found), version
-            return self._places
+    outline = outlines(store, [node.document_id]).get(node.document_id)
+    names = [] if outline is None else outline.node_ids
+    if node.id not in names:
+        return Surroundings()
+    here = names.index(node.id)
+    beside = names[max(here - 1, 0) : here + 2]
+    texts = {found.id: found for found, _ in store.nodes(beside)}
+    earlier = texts.get(names[here - 1]) if here else None
+    later = texts.get(names[here + 1]) if here + 1 < len(names) else None
+    before, shared_before = _before(node, earlier) if earlier else ("", 0)
+    after, shared_after = _after(node, later) if later else ("", 0)
+    return Surroundings(before, after, shared_before, shared_after, here + 1, len(names))
 
 
 def _before(node: Node, earlier: Node) -> tuple[str, int]:
     shared = max(min(earlier.end, node.end) - node.start, 0)
-    if not (_is_cut_out(node) and _is_cut_out(earlier)):
+    if not (_is_cut_out(node) and _is_cut_out(earlier) and earlier.start <= node.start):
         return earlier.text[-SHOWN_CHARACTERS:], 0
     return earlier.text[: len(earlier.text) - shared][-SHOWN_CHARACTERS:], shared
 
 
 def _after(node: Node, later: Node) -> tuple[str, int]:
     shared = max(node.end - max(later.start, node.start), 0)
-    if not (_is_cut_out(node) and _is_cut_out(later)):
+    if not (_is_cut_out(node) and _is_cut_out(later) and node.start <= later.start):
         return later.text[:SHOWN_CHARACTERS], 0
     return later.text[shared : shared + SHOWN_CHARACTERS], shared
 

@@ -17,7 +17,6 @@ from nearfield.server.page.bodies import SearchBody, SimilarityBody, WhyBody, bo
 from nearfield.server.page.conditions import filters_of
 from nearfield.server.page.explain import explain
 from nearfield.server.page.marking import Marker
-from nearfield.server.page.neighbours import Neighbours
 from nearfield.server.page.searching import (
     RERANKED,
     Clock,
@@ -67,7 +66,6 @@ class _Page:
         self._service = service
         self._fields = Fields()
         self._marker: Marker | None = None
-        self._neighbours: Neighbours | None = None
 
     async def status(self, _: Request) -> JSONResponse:
         """What is served."""
@@ -76,7 +74,7 @@ class _Page:
     async def search(self, request: Request) -> JSONResponse:
         """Results of a question, by each way asked for."""
         body = await body_of(request, SearchBody)
-        index, marker, _ = self._loaded()
+        index, marker = self._loaded()
         if not index.store.capabilities.text_search and set(body.modes) != {"vector"}:
             raise Refusal(400, NO_WORDS, param="modes")
         reranker = self._reranker(body.rerank)
@@ -97,7 +95,7 @@ class _Page:
     async def why(self, request: Request) -> JSONResponse:
         """Why a node is a result."""
         body = await body_of(request, WhyBody)
-        index, marker, neighbours = self._loaded()
+        index, marker = self._loaded()
         vector = await self._embed(body.query)
         explained = partial(
             explain,
@@ -106,7 +104,6 @@ class _Page:
             vector,
             body.node_id,
             filters=filters_of(body.conditions, body.join),
-            neighbours=neighbours,
             marker=marker,
         )
         facts = await self._service.aside(explained)
@@ -145,15 +142,13 @@ class _Page:
         """The last results of ``nearfield bench``, or null."""
         return _json(await in_thread(last_bench))
 
-    def _loaded(self) -> tuple[VectorStoreIndex, Marker, Neighbours]:
+    def _loaded(self) -> tuple[VectorStoreIndex, Marker]:
         index = self._service.index
         if index is None:
             raise Refusal(409, NO_INDEX)
         if self._marker is None:
             self._marker = Marker(index.embed_model)
-        if self._neighbours is None:
-            self._neighbours = Neighbours(index.store)
-        return index, self._marker, self._neighbours
+        return index, self._marker
 
     def _reranker(self, name: str | None) -> Reranker | None:
         if name is None:

@@ -6,7 +6,7 @@ from nearfield import Document
 from nearfield.core import VectorStoreIndex
 from nearfield.core.schema import Node
 from nearfield.core.splitter import SentenceSplitter
-from nearfield.server.page.neighbours import SHOWN_CHARACTERS, Neighbours
+from nearfield.server.page.neighbours import SHOWN_CHARACTERS, around
 from nearfield.testing.fake import FakeEmbedding
 
 TEXT = " ".join(f"Sentence number {n} goes on for a while." for n in range(60))
@@ -26,32 +26,29 @@ def nodes_of(index, document_id):
 
 
 def test_what_is_shown_before_and_after_is_the_document(index):
-    neighbours = Neighbours(index.store)
     for node in nodes_of(index, "long"):
-        around = neighbours.around(node)
+        found = around(index.store, node)
         # Between two nodes lies white space, which belongs to neither.
-        assert TEXT[: node.start].rstrip().endswith(around.before.rstrip())
-        assert TEXT[node.end :].lstrip().startswith(around.after.strip())
-        assert len(around.before) <= SHOWN_CHARACTERS
+        assert TEXT[: node.start].rstrip().endswith(found.before.rstrip())
+        assert TEXT[node.end :].lstrip().startswith(found.after.strip())
+        assert len(found.before) <= SHOWN_CHARACTERS
 
 
 def test_shared_sentences_are_told(index):
     nodes = nodes_of(index, "long")
     first, second = nodes[0], nodes[1]
-    neighbours = Neighbours(index.store)
 
     shared = first.end - second.start
     assert shared > 0
-    assert neighbours.around(first).shared_after == shared
-    assert neighbours.around(second).shared_before == shared
-    assert neighbours.around(first).shared_before == 0
+    assert around(index.store, first).shared_after == shared
+    assert around(index.store, second).shared_before == shared
+    assert around(index.store, first).shared_before == 0
 
 
 def test_a_node_knows_its_place_in_its_document(index):
     nodes = nodes_of(index, "long")
-    neighbours = Neighbours(index.store)
 
-    places = [neighbours.around(node) for node in nodes]
+    places = [around(index.store, node) for node in nodes]
     assert [place.number for place in places] == list(range(1, len(nodes) + 1))
     assert {place.of for place in places} == {len(nodes)}
     assert (places[0].before, places[-1].after) == ("", "")
@@ -60,22 +57,21 @@ def test_a_node_knows_its_place_in_its_document(index):
 def test_a_document_of_one_node_has_nothing_around_it(index):
     (node,) = nodes_of(index, "short")
 
-    around = Neighbours(index.store).around(node)
-    assert (around.before, around.after, around.of) == ("", "", 1)
+    found = around(index.store, node)
+    assert (found.before, found.after, found.of) == ("", "", 1)
 
 
 def test_a_node_that_is_gone_has_nothing_around_it(index):
-    assert Neighbours(index.store).around(Node("never written")).before == ""
+    assert around(index.store, Node("never written")).before == ""
 
 
 def test_later_changes_are_seen(index):
-    neighbours = Neighbours(index.store)
     (node,) = nodes_of(index, "short")
-    neighbours.around(node)
+    around(index.store, node)
     index.insert_nodes([Node("More of it.", document_id="more", start=0)])
     (new,) = nodes_of(index, "more")
 
-    assert neighbours.around(new).of == 1
+    assert around(index.store, new).of == 1
 
 
 def test_nodes_not_cut_from_a_text_are_shown_as_they_are():
@@ -86,5 +82,5 @@ def test_nodes_not_cut_from_a_text_are_shown_as_they_are():
     ]
     index.insert_nodes(nodes)
 
-    around = Neighbours(index.store).around(nodes[1])
-    assert (around.before, around.shared_before) == ("rewritten first", 0)
+    found = around(index.store, nodes[1])
+    assert (found.before, found.shared_before) == ("rewritten first", 0)
