@@ -269,7 +269,7 @@ def test_a_truncated_index_is_refused(index):
 def test_an_empty_file_becomes_an_index_only_when_one_may_be_made(tmp_path):
     path = tmp_path / "empty.index"
     path.touch()
-    with pytest.raises(CorruptStoreError, match="not a nearfield index"):
+    with pytest.raises(CorruptStoreError, match="is empty: it is no index"):
         SQLiteStore(path, create=False)
     with closing(SQLiteStore(path)) as store:
         assert store.verify() == []

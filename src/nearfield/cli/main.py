@@ -26,6 +26,7 @@ INTERRUPTED = 130
 # Told here so that --help imports none of them.
 COMMANDS = {
     "index": "Index files and folders, or bring an index up to date.",
+    "watch": "Keep an index in step with files and folders, as they change.",
     "search": "Find the passages nearest to a question.",
     "ask": "Answer a question from the index, with sources.",
     "embed": "Turn texts into vectors.",

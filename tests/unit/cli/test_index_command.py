@@ -77,3 +77,10 @@ def test_sizes_other_than_those_of_the_index_are_wrong_usage(place, more, capsys
     assert "--chunk-size 64, not 32" in capsys.readouterr().err
     assert run(["index", "docs", "--chunk-overlap", "4", *more]) == 2
     assert "--chunk-overlap 8, not 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--chunk-size", "0"], ["--chunk-overlap", "-1"]])
+def test_sizes_that_make_no_sense_are_wrong_usage_of_their_flag(place, words, capsys):
+    assert run(["index", "docs", *words]) == 2
+    assert words[0] in capsys.readouterr().err
+    assert [file.name for file in place.iterdir()] == ["docs"]

@@ -126,6 +126,28 @@ class PathReader(Reading):
                 return self._selection.takes(as_id(os.path.relpath(path, root)))
         return False
 
+    def concerns(self, path: AnyPath) -> bool:
+        """Say whether a change of a path may change what is read.
+
+        Args:
+            path: Any path, absolute; nothing need be there any more.
+
+        Returns:
+            Whether it is one of the paths or below one, neither hidden nor excluded, and
+            not of the index that is left out.
+        """
+        changed = os.fspath(path)
+        for root in self._paths:
+            # Who watches a folder may be told of its changes by either name.
+            for name in (os.path.abspath(root), os.path.realpath(root)):
+                if changed == name:
+                    return True
+                if changed.startswith(os.path.join(name, "")):
+                    inside = os.path.relpath(changed, name)
+                    left_out = self._is_left_out(os.path.join(root, inside))
+                    return not left_out and self._selection.enters(as_id(inside))
+        return False
+
     def _files(self) -> Iterator[FoundFile | SkippedFile]:
         met: set[str] = set()
         for path in self._paths:

@@ -243,10 +243,16 @@ def _explained(error: sqlite3.Error, path: Path) -> StoreError:
             f"{path} cannot be opened ({error}). Check that its folder exists and can be read."
         )
         return StoreError(message)
-    if primary in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT} or code is None:
+    if primary == sqlite3.SQLITE_NOTADB:
+        message = (
+            f"{path} is not an index, or its beginning is damaged ({error}). Give another path; "
+            "a damaged index is to be restored from a copy, or built again."
+        )
+        return CorruptStoreError(message)
+    if primary == sqlite3.SQLITE_CORRUPT or code is None:
         # No code: Python could not decode what SQLite gave it.
         message = (
-            f"{path} is damaged or not an index ({error}). If `nearfield repair` cannot mend it, "
+            f"{path} is damaged ({error}). If `nearfield repair` cannot mend it, "
             "restore it from a copy, or build it again."
         )
         return CorruptStoreError(message)

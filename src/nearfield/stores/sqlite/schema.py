@@ -175,6 +175,9 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if is_empty(connection):
+        message = f"{path} is empty: it is no index. Give another path, or make it anew."
+        raise CorruptStoreError(message)
     if application != APPLICATION_ID:
         message = f"{path} is not a nearfield index. Give another path, or move the file away."
         raise CorruptStoreError(message)

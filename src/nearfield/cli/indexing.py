@@ -1,0 +1,107 @@
+"""What the commands that write an index share: opening it, stopping, and telling what was done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nearfield.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nearfield.cli.place import Place
+    from nearfield.core.drafts import IngestReport
+    from nearfield.core.readers import PathReader
+    from nearfield.core.store import VectorStore
+
+
+@contextmanager
+def opened(path: Place, sizes: Mapping[str, int], *, dry_run: bool) -> Iterator[VectorStore]:
+    """Open the index, and refuse to cut its new nodes otherwise than its old ones."""
+    from nearfield.core.storage import open_store  # noqa: PLC0415
+
+    in_memory = dry_run and not path.exists  # which makes no file
+    store = open_store("memory://") if in_memory else path.open(read_only=dry_run)
+    with closing(store):
+        header = store.header
+        for name, size in sizes.items():
+            made = header.facts.get(name) if header else size
+            if made != size:
+                option = f"--{name.replace('_', '-')}"
+                was = "another splitter" if made is None else f"{option} {made}"
+                message = (
+                    f"{path} was made with {was}, not {size}, and "
+                    f"keeps it. Leave {option} out, or make a new index with --index FILE."
+                )
+                raise click.UsageError(message)
+        yield store
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C end the work after the window at hand, and a second one at once."""
+    stop = threading.Event()
+
+    def heed(number: int, frame: Any) -> None:
+        if stop.is_set():
+            signal.default_int_handler(number, frame)
+        stop.set()
+        click.echo("Finishing what is begun; press Ctrl-C again to stop at once.", err=True)
+
+    before = signal.signal(signal.SIGINT, heed)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def facts(report: IngestReport, reader: PathReader, index: Any) -> dict[str, Any]:
+    """Give what was done as a record."""
+    return {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "nodes_written": report.nodes,
+        "texts_embedded": report.embedded,
+        "truncated_texts": report.truncated_texts,
+        "truncated_tokens": report.truncated_tokens,
+        "skipped": [
+            *({"file": failure.path, "reason": failure.reason} for failure in reader.skipped),
+            *({"file": left.document_id, "reason": left.reason} for left in report.skipped),
+        ],
+        "seconds": round(report.seconds, 3),
+        "engine_busy_share": round(report.busy_share, 3),
+        "nodes": index.count,
+        "model": index.embed_model.model_name,
+        "engine": getattr(index.embed_model, "engine", None),
+    }
+
+
+def tell(done: dict[str, Any], index_path: Place, *, as_json: bool) -> None:
+    """Print what was done."""
+    if as_json:
+        print_json({"index": str(index_path), **done})
+        return
+    for left in done["skipped"]:
+        file, reason = left["file"], left["reason"]
+        click.echo(
+            f"Skipped {reason if reason.startswith(file) else f'{file}: {reason}'}", err=True
+        )
+    changes = ", ".join(
+        f"{done[name]} {name}" for name in ("added", "changed", "removed", "unchanged")
+    )
+    click.echo(f"{index_path}: {changes} documents; {done['nodes']} nodes by {done['model']}.")
+    click.echo(
+        f"{done['texts_embedded']} texts embedded in {done['seconds']:.1f} s"
+        + (f", {len(done['skipped'])} files skipped" if done["skipped"] else "")
+        + (f", {done['truncated_texts']} texts cut" if done["truncated_texts"] else "")
+        + "."
+    )
+    if done.get("interrupted"):
+        click.echo("Interrupted. Run the same command to go on from here.", err=True)
