@@ -127,7 +127,7 @@ export class Panel {
     this.#number("listed", total);
     if (!cards.length) {
       const text = head || "Search, draw around points with the lasso, or list what is in view.";
-      return fill(pane, el("p", { class: "note", text }), head ? this.#clear() : null);
+      return fill(pane, el("p", { class: "note", role: head ? "status" : null, text }), head ? this.#clear() : null);
     }
     return this.#list(pane, head, cards, total, (card) => this.#item([card.i], card.i, told(card)), this.#clear());
   }

@@ -100,7 +100,7 @@ export class Stage {
     this.dirty();
   }
 
-  isSeen = (i) => this.states[i] >= SHOWN;
+  isSeen = (i) => this.states[i] !== HIDDEN;
 
   placeOf(i) {
     return [this.places[2 * i], this.places[2 * i + 1]];
