@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from nearfield.server import openapi
+from nearfield.server import openapi, page
 from nearfield.server.guard import Guard
 from nearfield.server.refused import answer_errors
 from nearfield.server.routes import health, models, rerank, search
@@ -77,10 +77,7 @@ def create_app(
     app.router.routes.insert(0, Route(PATH, EmbeddingsRoute(service), include_in_schema=False))
     for part in (models, rerank, search, health):
         app.include_router(part.router(service))
-    with suppress(ModuleNotFoundError):
-        from nearfield.server import page  # noqa: PLC0415
-
-        app.include_router(page.router(service), include_in_schema=False)
+    app.include_router(page.router(service), include_in_schema=False)
     add_statics(app)
     answer_errors(app)
     openapi.describe(app)
