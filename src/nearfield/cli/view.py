@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import webbrowser
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nearfield.cli.place import Place
+    from nearfield.core.embeddings import BaseEmbedding
 
 
 @click.command("view")
@@ -31,8 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--also",
     multiple=True,
-    metavar="NAME",
-    help="Another model, to compare sentences by: 'bundled', 'local:NAME', ... May be repeated.",
+    metavar="[BACKEND=]NAME",
+    help="Another model, to compare sentences by: 'bundled', 'local:NAME', ... or a model on "
+    "a backend: 'openvino=bundled', 'torch=FOLDER'. May be repeated.",
 )
 @click.option(
     "--rerank",
@@ -56,12 +61,6 @@ def command(
     The page is served to this machine alone. Stop it with Ctrl-C.
     """
     check_there(index)
-    config = ServerConfig(
-        models=_named((*([model] if model else ()), *also)),
-        index=index.target,
-        rerankers=_named(rerankers),
-        port=port,
-    )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
 
     def tell(address: str) -> None:
@@ -70,15 +69,45 @@ def command(
             click.echo("No browser was found; open the address in one.", err=True)
 
     runner = require("nearfield.server.run", extra="server", purpose="nearfield view")
-    runner.run(config, on_ready=tell)
+    with TemporaryDirectory(prefix="nearfield-view-") as scratch:
+        config = ServerConfig(
+            models=_loaded((*([model] if model else ()), *also), Path(scratch)),
+            index=index.target,
+            rerankers=_named(rerankers),
+            port=port,
+        )
+        runner.run(config, on_ready=tell)
     return 0
+
+
+def _loaded(specs: Sequence[str], scratch: Path) -> dict[str, Any]:
+    """Give models by short names; those on a backend of their own are loaded at once."""
+    return {name: _on_backend(spec, scratch) or spec for name, spec in _named(specs).items()}
+
+
+def _on_backend(spec: str, scratch: Path) -> BaseEmbedding | None:
+    """Load what ``BACKEND=NAME`` names; ``None`` when no backend is named."""
+    from nearfield.cli.bench.candidates import LIBRARIES, candidates  # noqa: PLC0415
+
+    backend, equals, name = spec.partition("=")
+    if not equals or backend not in LIBRARIES:
+        return None
+    from nearfield.core.embeddings.resolve import resolve_embed_model  # noqa: PLC0415
+    from nearfield.embeddings.huggingface import HuggingFaceEmbedding  # noqa: PLC0415
+
+    folder = scratch / str(len(list(scratch.iterdir())))
+    folder.mkdir()
+    (found,) = candidates(name, [backend], folder)
+    if found.provider != "local":
+        return resolve_embed_model(name)  # the bundled model on the engine it is made for
+    return HuggingFaceEmbedding(found.name, backend=found.backend)
 
 
 def _named(specs: Sequence[str]) -> dict[str, str]:
     """Give models short names: without the folders they lie in, where that is clear."""
     named: dict[str, str] = {}
     for spec in specs:
-        provider, colon, name = spec.rpartition(":")
-        short = provider + colon + name.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+        # 'local:/a/folder/name' is 'local:name', and 'torch=owner/name' is 'torch=name'.
+        short = re.sub(r"^((?:[\w-]+[:=])*).*[/\\](?=.)", r"\1", spec.rstrip("/\\"))
         named[spec if short in named else short] = spec
     return named

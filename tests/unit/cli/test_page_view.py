@@ -66,6 +66,24 @@ def test_models_are_named_without_their_folders(started, index_path):
     }
 
 
+def test_a_model_on_a_backend_is_loaded_for_it(started, index_path):
+    words = [str(index_path), "--no-browser", "--also", "native=bundled"]
+    result = CliRunner().invoke(view.command, words)
+
+    assert result.exit_code == 0, result.output
+    assert started[0].models["native=bundled"].backend == "native"
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_the_bundled_model_runs_on_other_backends_too(started, index_path):
+    words = [str(index_path), "--no-browser", "--also", "torch=bundled"]
+    result = CliRunner().invoke(view.command, words)
+
+    assert result.exit_code == 0, result.output
+    assert started[0].models["torch=bundled"].backend == "torch"
+
+
 def test_an_index_that_is_not_there_is_refused_before_anything_is_loaded(started, tmp_path):
     result = CliRunner().invoke(view.command, [str(tmp_path / "none.index")])
 
