@@ -92,6 +92,8 @@ STORES: dict[str, Registered] = {
     "postgresql": Registered(
         "nearfield.stores.pgvector:PGVectorStore", "PostgreSQL with pgvector", "uri", whole=True
     ),
+    "qdrant": Registered("nearfield.stores.qdrant:QdrantStore", "Qdrant", "place"),
+    "milvus": Registered("nearfield.stores.milvus:MilvusStore", "Milvus", "place"),
 }
 
 RERANKERS: dict[str, Registered] = {

@@ -1,0 +1,246 @@
+"""A store in Milvus: in a file of this machine (Milvus Lite), or on a server.
+
+Only the embedded mode is tested. The same client speaks to servers and clusters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfield._extras import require
+from nearfield.core.committed_store import CommittedStore, Row, State, searchable
+from nearfield.core.store import Capabilities
+from nearfield.core.vectors import SimilarityMode
+from nearfield.errors import ConfigError, StoreError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearfield.core.vectors import Vector
+
+MAX_TEXT = 65_535
+MAX_DIM = 12_000
+_NAME = re.compile(r"[A-Za-z_]\w{0,200}", re.ASCII)
+_SERVER = re.compile(r"[\w.-]+:\d+(/.*)?")
+_READ = [field.name for field in fields(Row) if field.name != "search"]
+
+
+class MilvusStore(CommittedStore):
+    """An index in Milvus.
+
+    A document is replaced in one step: Milvus has no transactions, so one record
+    decides which rows count (see :mod:`nearfield.core.committed_store`). One process
+    writes at a time: a file is locked by Milvus Lite; a server is not.
+
+    Filters are judged by nearfield on what Milvus returns, nearest first: one that few
+    nodes satisfy reads many. A file is searched exactly; a server by its own index.
+    A node takes at most 65,535 bytes with its facts, as JSON in plain ASCII.
+
+    Args:
+        place: A file; or a server, as ``host:port`` or ``https://host:port``.
+        index: The name of the collection: letters, digits and underscores.
+        token: The key of a server, or ``user:password``.
+        read_only: Whether to refuse writing.
+        timeout_s: How long a server may take to answer.
+
+    Raises:
+        MissingDependencyError: The client is not installed.
+        ConfigError: Milvus takes no such name.
+        StoreUnavailableError: The file is open elsewhere, or the server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        index: str = "nearfield",
+        token: str = "",
+        read_only: bool = False,
+        timeout_s: float = 30.0,
+    ) -> None:
+        engine = _Milvus(str(place), index, token, timeout_s=timeout_s)
+        self.capabilities = Capabilities(
+            persistent=True, exact=engine.exact, ann=not engine.exact, concurrent=False
+        )
+        super().__init__(engine, f"milvus://{engine.shown}#{index}", read_only=read_only)
+
+
+class _Milvus:
+    """Rows of one collection, and states in another, of which the newest counts."""
+
+    def __init__(self, place: str, index: str, token: str, *, timeout_s: float) -> None:
+        if not place or not _NAME.fullmatch(index):
+            message = (
+                "A Milvus store needs a file or a server, and a name of ASCII letters, digits "
+                f"and underscores, not {index!r} at {place!r}."
+            )
+            raise ConfigError(message)
+        self._library = require("pymilvus", extra="milvus", purpose="The Milvus store")
+        self._rows, self._states = index, f"{index}_state"
+        remote = "://" in place or _SERVER.fullmatch(place)
+        self._file = None if remote else Path(place)
+        self.exact = not remote
+        self.shown = re.sub(r"//[^/@]*@", "//", place)
+        uri = place if "://" in place or not remote else f"http://{place}"
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._client: Any = None
+        options = {"token": token, "timeout": timeout_s} if remote else {}
+        try:
+            self._client = self._library.MilvusClient(uri, **options)
+        except Exception as error:  # its exceptions have no root in common
+            message = f"Milvus at {self.shown} cannot be opened: {error}"
+            raise StoreUnavailableError(message) from error
+
+    def read_state(self) -> str | None:
+        if not self._ask("has_collection", self._states):
+            return None
+        found = self._ask(
+            "query", self._states, filter="id >= 0", output_fields=["id", "state"], limit=100
+        )
+        return max(found, key=lambda row: row["id"])["state"] if found else None
+
+    def write_state(self, state: str) -> None:
+        _refuse_long("The state of the index", state)
+        types = self._library.DataType
+        if not self._ask("has_collection", self._states):
+            columns = {"id": types.INT64, "state": types.VARCHAR}
+            self._create(self._states, columns, 2, "L2")
+        change = json.loads(state)["change"]
+        # Never replaced in place: until the new one is there, the old one counts.
+        row = {"id": change, "state": state, "search": [0.0, 0.0]}
+        self._ask("insert", self._states, [row])
+        self._ask("flush", self._states)
+        self._ask("delete", self._states, filter=f"id < {int(change)}")
+
+    def create(self, dim: int, metric: SimilarityMode) -> None:
+        if dim > MAX_DIM:
+            message = f"Milvus takes vectors of up to {MAX_DIM} numbers here, not {dim}."
+            raise ConfigError(message)
+        types = self._library.DataType
+        columns = {
+            "number": types.INT64, "kind": types.VARCHAR, "key": types.VARCHAR,
+            "owner": types.INT64, "data": types.VARCHAR, "vector": types.VARCHAR,
+            "safe": types.BOOL,
+        }  # fmt: skip
+        # Cosine is the dot product of unit vectors, which are what is sent.
+        euclidean = metric is SimilarityMode.EUCLIDEAN
+        if not self._ask("has_collection", self._rows):
+            self._create(self._rows, columns, dim, "L2" if euclidean else "IP")
+
+    def put(self, rows: Sequence[Row]) -> None:
+        records = []
+        for row in rows:
+            _refuse_long(f"A {row.kind} with its facts", row.data)
+            values = {name: getattr(row, name) for name in _READ}
+            values["search"] = list(row.search) or [0.0] * self._dim()
+            records.append(values)
+        self._ask("insert", self._rows, records)
+        self._ask("flush", self._rows)
+
+    def remove(self, first: int, end: int | None) -> None:
+        self._ask("delete", self._rows, filter=_numbered(first, end))
+
+    def between(self, kind: str, first: int, end: int) -> list[Row]:
+        return self._selected(f'{_numbered(first, end)} and kind == "{kind}"')
+
+    def having(self, kind: str, name: str, values: Sequence[Any]) -> list[Row]:
+        # Numbers, and hexadecimal digits: JSON of these is Milvus's own form.
+        return self._selected(f'{name} in {json.dumps(list(values))} and kind == "{kind}"')
+
+    def unsafe(self) -> list[Row]:
+        return self._selected('safe == false and kind == "node"')
+
+    def nearest(self, query: Vector, limit: int, state: State) -> list[tuple[Row, float]]:
+        metric = SimilarityMode((state.header or {})["metric"])
+        search, _ = searchable(query[None], metric)
+        hidden = "".join(f" and not ({_numbered(*some)})" for some in state.hidden)
+        (found,) = self._ask(
+            "search",
+            self._rows,
+            data=[search[0].tolist()],
+            anns_field="search",
+            filter=f'kind == "node" and safe == true and number < {state.next}{hidden}',
+            limit=limit,
+            output_fields=_READ,
+            consistency_level="Strong",
+        )
+        euclidean = metric is SimilarityMode.EUCLIDEAN  # told squared
+        return [
+            (
+                _row(hit["entity"]),
+                -(max(hit["distance"], 0.0) ** 0.5) if euclidean else hit["distance"],
+            )
+            for hit in found
+        ]
+
+    def size_bytes(self) -> int:
+        if self._file is None:
+            return 0
+        if self._file.is_dir():
+            return sum(file.stat().st_size for file in self._file.rglob("*") if file.is_file())
+        return self._file.stat().st_size if self._file.exists() else 0
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _create(self, name: str, columns: dict[str, Any], dim: int, metric: str) -> None:
+        types = self._library.DataType
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+        for place, (column, kind) in enumerate(columns.items()):
+            options = {"max_length": MAX_TEXT} if kind == types.VARCHAR else {}
+            schema.add_field(column, kind, is_primary=place == 0, **options)
+        schema.add_field("search", types.FLOAT_VECTOR, dim=dim)
+        index = self._client.prepare_index_params()
+        kind = "FLAT" if self.exact else "AUTOINDEX"
+        index.add_index(field_name="search", index_type=kind, metric_type=metric)
+        self._ask(
+            "create_collection", name, schema=schema, index_params=index,
+            consistency_level="Strong",
+        )  # fmt: skip
+
+    def _dim(self) -> int:
+        told = self._ask("describe_collection", self._rows)
+        (column,) = (one for one in told["fields"] if one["name"] == "search")
+        return int(column["params"]["dim"])
+
+    def _selected(self, condition: str) -> list[Row]:
+        rows: list[Row] = []
+        pages = self._ask(
+            "query_iterator", self._rows, filter=condition, output_fields=_READ, batch_size=1_000,
+            consistency_level="Strong",
+        )  # fmt: skip
+        while page := pages.next():
+            rows += [_row(values) for values in page]
+        pages.close()
+        return sorted(rows, key=lambda row: row.number)
+
+    def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call the client, and turn its errors into ours."""
+        try:
+            return getattr(self._client, method)(*arguments, **options)
+        except Exception as error:  # its exceptions have no root in common
+            message = f"Milvus at {self.shown} failed ({type(error).__name__}: {error})."
+            raise StoreError(message) from error
+
+
+def _row(values: dict[str, Any]) -> Row:
+    return Row(**{name: values[name] for name in _READ})
+
+
+def _numbered(first: int, end: int | None) -> str:
+    upto = "" if end is None else f" and number < {int(end)}"
+    return f"number >= {int(first)}{upto}"
+
+
+def _refuse_long(what: str, said: str) -> None:
+    if len(said) > MAX_TEXT:
+        message = (
+            f"{what} takes {len(said)} bytes; Milvus keeps at most {MAX_TEXT}. Split texts smaller "
+            "or keep fewer facts, or choose another store."
+        )
+        raise ConfigError(message)
