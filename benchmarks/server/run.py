@@ -124,6 +124,9 @@ def measure(command: list[str], path: str, bodies: Path, seconds: float) -> dict
         full["server_cpu_share"] = round(cpu / wall / cores, 3)
         if engine is not None and computed is not None:
             full["engine_cpu_share"] = round((computed - engine) / wall / cores, 3)
+        if not full["requests"]:
+            message = f"No answer in {seconds:g} s: is the machine busy? Try longer --seconds."
+            raise RuntimeError(message)
         # A connection's turn takes its pause and its answer: half the rate needs twice the turn.
         pause = 2 * CLIENTS / full["per_s"] * 1000 - full["p50_ms"] / 4
         half = load(port, path, bodies, seconds, pause_ms=round(pause))
