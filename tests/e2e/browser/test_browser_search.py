@@ -23,7 +23,7 @@ def column(page, name):
 
 
 def files(found):
-    return found.locator(".open").all_inner_texts()
+    return found.locator(".open").all_text_contents()
 
 
 def test_results_follow_as_one_types(page):

@@ -200,14 +200,18 @@ class Search {
     const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span"));
     bar.firstChild.style.inlineSize = `${Math.max(0, Math.min(1, share)) * 100}%`;
     const others = Object.keys(ranks).filter((other) => other !== mode && this.modes.includes(other));
-    const open = el("button", {
-      class: "open",
-      text: one.file,
-      title: `${one.file}: why this result`,
-      "aria-haspopup": "dialog",
-      "data-node": one.node_id,
-      on: { click: (event) => (event.stopPropagation(), this.why(one)) },
-    });
+    const cut = one.file.lastIndexOf("/") + 1;
+    const open = el(
+      "button",
+      {
+        class: "open",
+        title: `${one.file}: why this result`,
+        "aria-haspopup": "dialog",
+        on: { click: (event) => (event.stopPropagation(), this.why(one)) },
+      },
+      cut ? el("span", { class: "folder", text: one.file.slice(0, cut) }) : null,
+      el("span", { class: "name", text: one.file.slice(cut) }),
+    );
     const card = el(
       "li",
       { class: "result", "data-node": one.node_id },

@@ -3,7 +3,9 @@
 import { bytes, count, el, fill, notice } from "./dom.js";
 
 const WORKLOADS = { passages: "passages", short: "short questions", mixed: "mixed lengths", page: "equal questions" };
-const BOX = { width: 760, height: 420, left: 76, right: 28, top: 18, bottom: 52 };
+const MARGIN = { left: 72, right: 24, top: 18, bottom: 52 };
+const LEAST_WIDTH = 280;
+const MOST_WIDTH = 1400;
 // Nearer than float32 can tell is drawn as this.
 const LEAST_DISTANCE = 1e-7;
 const LABEL_HEIGHT = 15;
@@ -57,7 +59,7 @@ function draw(root, results) {
       conditions(results),
     ),
   );
-  plot(figure, ran, choose.value);
+  new ResizeObserver(() => plot(figure, ran, choose.value)).observe(figure);
 }
 
 const distance = (one) => Math.max(LEAST_DISTANCE, one.cosine_min === null ? 0 : 1 - one.cosine_min);
@@ -69,7 +71,10 @@ function decades(values) {
 }
 
 function plot(figure, ran, workload) {
-  const { width, height, left, right, top, bottom } = BOX;
+  // Drawn as wide as there is room, so that its letters are as large as all others.
+  const width = Math.max(LEAST_WIDTH, Math.min(figure.clientWidth, MOST_WIDTH));
+  const height = Math.max(300, Math.min(460, width * 0.6));
+  const { left, right, top, bottom } = MARGIN;
   const speed = (one) => one.texts_per_s[workload];
   const [low, high] = decades(ran.map(speed));
   const [near, far] = decades([LEAST_DISTANCE, ...ran.map(distance)]);
@@ -77,28 +82,30 @@ function plot(figure, ran, workload) {
   const y = (value) => top + ((Math.log10(value) - near) / (far - near)) * (height - top - bottom);
   const parts = [];
   for (let power = low; power <= high; power++) {
-    const at = x(10 ** power);
-    parts.push(el("svg:path", { class: "rule", d: `M${at} ${top}V${height - bottom}` }));
-    parts.push(el("svg:text", { class: "tick", x: at, y: height - bottom + 18, "text-anchor": "middle", text: count(10 ** power) }));
+    for (const times of power < high ? [1, 2, 5] : [1]) {
+      const at = x(times * 10 ** power);
+      parts.push(el("svg:path", { class: times > 1 ? "rule minor" : "rule", d: `M${at} ${top}V${height - bottom}` }));
+      parts.push(el("svg:text", { class: "tick", x: at, y: height - bottom + 18, "text-anchor": "middle", text: count(times * 10 ** power) }));
+    }
   }
   for (let power = near; power <= far; power++) {
     const at = y(10 ** power);
     parts.push(el("svg:path", { class: "rule", d: `M${left} ${at}H${width - right}` }));
-    parts.push(el("svg:text", { class: "tick", x: left - 8, y: at + 4, "text-anchor": "end", text: power === near ? "≤ 1e" + power : "1e" + power }));
+    parts.push(el("svg:text", { class: "tick", x: left - 8, y: at + 4, "text-anchor": "end", text: `${power === near ? "≤ " : ""}1e${power}` }));
   }
   parts.push(el("svg:text", { class: "axis", x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle", text: `texts per second (${WORKLOADS[workload]})` }));
   parts.push(el("svg:text", { class: "axis", transform: `translate(14 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle", text: "1 − cosine, worst text" }));
   const points = ran.map((one) => ({ one, x: x(speed(one)), y: y(distance(one)) })).sort((a, b) => a.y - b.y || a.x - b.x);
   const taken = [];
-  for (const point of points) parts.push(mark(point, labelPlace(point, taken), workload));
+  for (const point of points) parts.push(mark(point, labelPlace(point, taken, width), workload));
   const title = `Speed against fidelity of ${ran.map(label).join(", ")}; the table below has the figures.`;
-  fill(figure, el("svg:svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, parts));
+  fill(figure, el("svg:svg", { class: "plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title }, parts));
 }
 
 /** Find a place for a label beside its point where no other label is. */
-function labelPlace(point, taken) {
-  const wide = 6.4 * label(point.one).length;
-  const before = point.x + 12 + wide > BOX.width - 4;
+function labelPlace(point, taken, width) {
+  const wide = 7 * label(point.one).length;
+  const before = point.x + 12 + wide > width - 4;
   const x0 = before ? point.x - 12 - wide : point.x + 12;
   let y = point.y + 4;
   while (taken.some((other) => Math.abs(other.y - y) < LABEL_HEIGHT && other.x0 < x0 + wide && x0 < other.x1)) y += LABEL_HEIGHT;
