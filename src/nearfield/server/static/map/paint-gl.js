@@ -1,13 +1,13 @@
 // Points drawn by WebGL: one call for all of them, whatever their number.
 
-import { channels, SLOTS } from "./palette.js";
+import { channels } from "./palette.js";
 
 const VERTEX = `
 attribute vec2 a_from, a_to;
+attribute vec3 a_colour;
 attribute float a_slot, a_state;
 uniform vec2 u_middle, u_scale;
 uniform float u_share, u_size, u_fade;
-uniform vec3 u_colours[${SLOTS}];
 varying vec4 v_colour;
 varying float v_shape, v_half;
 void main() {
@@ -18,9 +18,7 @@ void main() {
   gl_PointSize = size;
   v_half = size / 2.0;
   v_shape = u_size < 5.0 ? 0.0 : a_slot;
-  vec3 colour = u_colours[0];
-  for (int i = 1; i < ${SLOTS}; i++) if (float(i) < a_slot + 0.5) colour = u_colours[i];
-  v_colour = vec4(colour, a_state < 1.5 ? 0.13 : u_fade);
+  v_colour = vec4(a_colour, a_state < 1.5 ? 0.13 : u_fade);
 }`;
 
 const FRAGMENT = `
@@ -92,7 +90,7 @@ export class GlPainter {
 
   /**
    * Hand over data of the points.
-   * @param {string} name "from", "to", "slot" or "state"
+   * @param {string} name "from", "to", "slot", "state", or "colour"
    * @param {Float32Array|Uint8Array} array
    * @param {number} size numbers per point
    */
@@ -104,7 +102,20 @@ export class GlPainter {
     gl.bufferData(gl.ARRAY_BUFFER, array, gl.STATIC_DRAW);
     const place = gl.getAttribLocation(this.program, `a_${name}`);
     gl.enableVertexAttribArray(place);
-    gl.vertexAttribPointer(place, size, array instanceof Uint8Array ? gl.UNSIGNED_BYTE : gl.FLOAT, false, 0, 0);
+    const bytes = array instanceof Uint8Array;
+    gl.vertexAttribPointer(place, size, bytes ? gl.UNSIGNED_BYTE : gl.FLOAT, name === "colour", 0, 0);
+  }
+
+  /** Give each point the colour of its slot, where slots or colours are new. */
+  #colour(colours) {
+    const slots = this.data.slot[0];
+    const key = colours.join();
+    if (this.coloured?.slots === slots && this.coloured.key === key) return;
+    this.coloured = { slots, key };
+    const table = colours.map((colour) => channels(colour).map((part) => Math.round(255 * part)));
+    const colour = new Uint8Array(3 * slots.length);
+    slots.forEach((slot, i) => colour.set(table[slot], 3 * i));
+    this.set("colour", colour, 3);
   }
 
   #uniform(name) {
@@ -116,6 +127,7 @@ export class GlPainter {
   draw({ camera, ratio, share, size, fade, colours }) {
     const { gl } = this;
     if (gl.isContextLost() || !this.data.state) return;
+    this.#colour(colours);
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
@@ -124,7 +136,6 @@ export class GlPainter {
     gl.uniform1f(this.#uniform("share"), share);
     gl.uniform1f(this.#uniform("size"), size * ratio);
     gl.uniform1f(this.#uniform("fade"), fade);
-    gl.uniform3fv(this.#uniform("colours"), colours.flatMap(channels));
     gl.drawArrays(gl.POINTS, 0, this.data.state[0].length);
   }
 }
