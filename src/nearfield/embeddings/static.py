@@ -10,6 +10,7 @@ from nearfield.runtime.fingerprint import file_digest, fingerprint
 from nearfield.runtime.hub import find_model
 from nearfield.runtime.local_embedding import LocalEmbedding
 from nearfield.runtime.local_model import LocalModel
+from nearfield.runtime.options import Options
 from nearfield.runtime.prompts import Prompts
 from nearfield.runtime.static import StaticEngine, read_static
 from nearfield.runtime.tokenize import TextTokenizer
@@ -77,11 +78,18 @@ class StaticEmbedding(LocalEmbedding):
             cache=cache,
             callback_manager=callback_manager,
         )
+        # Checked as for any local model, so that both refuse the same by the same words.
+        Options(
+            max_length=max_length,
+            truncate_dim=truncate_dim,
+            threads=threads,
+            on_truncation=on_truncation,
+        )
         self.on_truncation = on_truncation
         self.normalize = normalize
         self.truncate_dim = truncate_dim
         self.max_length = max_length
-        self.threads = threads or Settings.threads
+        self.threads = Settings.threads if threads is None else threads
         self.applied_prompts = Prompts(query_instruction, text_instruction)
         self.found = find_model(
             self.model_name,

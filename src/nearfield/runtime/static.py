@@ -10,6 +10,7 @@ https://github.com/MinishLab/model2vec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,14 @@ from nearfield.runtime.model_files import (
 from nearfield.runtime.safetensors import SafetensorsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from nearfield.core.vectors import Vectors
 
-TOKENS_AT_ONCE = 16384  # rows gathered at a time: 16 MiB at 256 numbers each
+TOKENS_AT_ONCE = 8192  # of texts that are added up together: their sums stay in the cache
+SHORT_TOKENS = 64  # longer texts are added up one by one
 TABLE_NAMES = ("embeddings", "embedding.weight")
 
 
@@ -141,33 +143,50 @@ class StaticEngine:
         del prompt_tokens  # a prompt's words count like any other
         vectors = np.zeros((len(token_ids), self.dim), np.float32)
         lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
-        ends = np.cumsum(lengths)
-        start = 0
-        while start < len(token_ids):
-            before = ends[start - 1] if start else 0
-            stop = int(np.searchsorted(ends, before + TOKENS_AT_ONCE, side="right"))
-            stop = max(stop, start + 1)
-            vectors[start:stop] = self._means(token_ids[start:stop], lengths[start:stop])
-            start = stop
-        return normalize(vectors) if self._scale else vectors
-
-    def _means(self, rows: Sequence[Sequence[int]], lengths: NDArray[np.int64]) -> Vectors:
-        tokens = np.fromiter((token for row in rows for token in row), np.int64, lengths.sum())
-        texts = np.repeat(np.arange(len(rows)), lengths)
+        tokens = np.fromiter(chain.from_iterable(token_ids), np.int64, int(lengths.sum()))
         if self._folder.unknown is not None:
             known = tokens != self._folder.unknown
-            tokens, texts = tokens[known], texts[known]
-        counts = np.bincount(texts, minlength=len(rows))
+            texts = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(texts[known], minlength=len(lengths))
+            tokens = tokens[known]
+        starts = np.cumsum(lengths) - lengths
+        # Texts of like lengths together, the longest first.
+        order = np.argsort(-lengths, kind="stable")
+        order = order[: np.count_nonzero(lengths)]
+        long = int(np.count_nonzero(lengths > SHORT_TOKENS))
+        for text in order[:long]:
+            rows = self._rows(tokens[starts[text] : starts[text] + lengths[text]])
+            vectors[text] = rows.sum(axis=0) / lengths[text]
+        for texts in _groups(order[long:], lengths):
+            vectors[texts] = self._means(tokens, starts[texts], lengths[texts])
+        return normalize(vectors) if self._scale else vectors
+
+    def _means(
+        self, tokens: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> Vectors:
+        """Add up all first tokens, then all second ones, and so on: one long sum a step."""
+        sums = self._rows(tokens[starts])
+        for place in range(1, int(lengths[0])):
+            there = int(np.searchsorted(-lengths, -place))  # texts longer than that
+            sums[:there] += self._rows(tokens[starts[:there] + place])
+        sums /= lengths[:, None]
+        return sums
+
+    def _rows(self, tokens: NDArray[np.int64]) -> Vectors:
         mapping, weights = self._folder.mapping, self._folder.weights
-        found = widen(self._table[tokens if mapping is None else mapping[tokens]])
-        if weights is not None:
-            found = found * weights[tokens, None]
-        means = np.zeros((len(rows), self.dim), np.float32)
-        some = counts > 0
-        if some.any():
-            starts = np.cumsum(counts)[some] - counts[some]
-            means[some] = np.add.reduceat(found, starts, axis=0) / counts[some, None]
-        return means
+        rows = widen(self._table.take(tokens if mapping is None else mapping[tokens], axis=0))
+        return rows if weights is None else rows * weights[tokens, None]
+
+
+def _groups(texts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Part texts, sorted by length, into groups of a bounded number of tokens."""
+    ends = np.cumsum(lengths[texts])
+    start = 0
+    while start < len(texts):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + TOKENS_AT_ONCE, side="right")), start + 1)
+        yield texts[start:stop]
+        start = stop
 
 
 def _place(root: Path) -> tuple[Path, list[str]]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from nearfield.errors import ModelLoadError
+from nearfield.runtime.word_pieces import word_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,6 +90,7 @@ class TextTokenizer:
         normalizer = _normalizer(tokenizer.normalizer, config or {}, lower_case=lower_case)
         if normalizer is not None:
             tokenizer.normalizer = normalizer
+        self._words = word_pieces(tokenizer)
         self._head, self._tail = _specials(tokenizer) if specials else ([], [])
         self.special_tokens = len(self._head) + len(self._tail)
         if max_tokens is not None and max_tokens <= self.special_tokens:
@@ -148,11 +150,10 @@ class TextTokenizer:
         cut: list[int] = []
         for start in range(0, len(texts), BLOCK_TEXTS):
             block = texts[start : start + BLOCK_TEXTS]
-            for encoding in self._encodings([prompt + t for t in block] if prompt else block):
-                inner = encoding.ids
-                over = 0 if room is None else max(0, len(inner) - room)
+            for whole in self._numbers([prompt + text for text in block] if prompt else block):
+                inner, over = whole, 0 if room is None else max(0, len(whole) - room)
                 if over:
-                    inner = inner[over:] if self.cuts_left else inner[:room]
+                    inner = whole[over:] if self.cuts_left else whole[:room]
                 ids.append([*self._head, *inner, *self._tail])
                 cut.append(over)
         return Tokens(ids, cut)
@@ -177,6 +178,18 @@ class TextTokenizer:
         if not prompt:
             return 0
         return len(self._head) + len(self._encodings([prompt])[0].ids)
+
+    def _numbers(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token numbers of texts, specials left out."""
+        if self._words is None:
+            return [encoding.ids for encoding in self._encodings(texts)]
+        found = [self._words.read(text) for text in texts]
+        others = [number for number, ids in enumerate(found) if ids is None]
+        if others:
+            encodings = self._encodings([texts[number] for number in others])
+            for number, encoding in zip(others, encodings, strict=True):
+                found[number] = encoding.ids
+        return cast("list[list[int]]", found)
 
     def _encodings(self, texts: Sequence[str], *, places: bool = False) -> list[Any]:
         try:

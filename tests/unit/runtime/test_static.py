@@ -207,3 +207,39 @@ def test_a_folder_says_which_files_are_its_own(make):
     assert static.files == (folder / "model.safetensors", folder / "tokenizer.json")
     assert static.unknown == UNKNOWN
     assert static.tokens == VOCABULARY
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"threads": 0},
+        {"max_length": 0},
+        {"max_length": "9"},
+        {"truncate_dim": 0},
+        {"truncate_dim": 10_000},
+        {"on_truncation": "cut"},
+        {"embed_batch_size": 0},
+        {"num_workers": 0},
+    ],
+)
+def test_options_out_of_range_are_refused_by_name(option, make):
+    folder = make()
+
+    with pytest.raises(ConfigError, match=next(iter(option))):
+        StaticEmbedding(str(folder), **option)
+
+
+def test_long_and_short_texts_give_the_mean_of_their_rows(make):
+    """Short texts are added up place by place, long ones alone; in any company."""
+    model = StaticEmbedding(str(make()), normalize=False)
+    texts = ["mars", "", "red planet " * 40, "mars is red", "venus " * 64, "a " * 65]
+    engine, ids = model._runner.engine, model._runner.tokenizer.encode(texts).ids
+
+    vectors = model.encode(texts)
+
+    for row, tokens in zip(vectors, ids, strict=True):
+        known = [token for token in tokens if token != engine._folder.unknown]
+        rows = engine._table[known] if known else np.zeros((1, 8))
+        np.testing.assert_allclose(row, rows.mean(axis=0), atol=1e-6)
+    for text, row in zip(texts, vectors, strict=True):
+        np.testing.assert_array_equal(model.encode([text])[0], row)
