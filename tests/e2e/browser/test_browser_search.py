@@ -46,7 +46,7 @@ def test_a_result_says_how_near_it_is_and_where_it_stands(page):
     ask(page, "which planet is red?")
     first = column(page, "Meaning").locator(".result").first
 
-    score = float(first.locator(".score .number").inner_text())
+    score = float(first.locator(".score").inner_text())
     bar = first.locator(".bar")
     share = bar.locator("span").bounding_box()["width"] / bar.bounding_box()["width"]
     assert 0.3 < score < 1

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nearfield.core.schema import Node
     from nearfield.core.store import VectorStore
 
-SHOWN_CHARACTERS = 600
+SHOWN_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Surroundings:
     """The document around a node.
 
     Attributes:
-        before: The text before it, its last 600 characters; ``""`` at the beginning.
-        after: The text after it, its first 600 characters; ``""`` at the end.
+        before: The text before it, its last 300 characters; ``""`` at the beginning.
+        after: The text after it, its first 300 characters; ``""`` at the end.
         shared_before: How many of the node's first characters the node before has too.
         shared_after: How many of its last characters the node after has too.
         number: Which node of its document it is, from 1.

@@ -220,7 +220,8 @@ class Search {
         {},
         el("span", { class: "rank", text: one.rank }),
         open,
-        el("span", { class: "score" }, bar, el("span", { class: "number", text: one.score.toFixed(mode === "text" ? 2 : mode === "hybrid" ? 4 : 3), title: "score" })),
+        el("span", { class: "score", text: one.score.toFixed(mode === "text" ? 2 : mode === "hybrid" ? 4 : 3), title: "score" }),
+        bar,
       ),
       el(
         "p",
