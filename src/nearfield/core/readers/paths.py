@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # What an index keeps beside itself, by the endings of its own name: no more than these, or the
 # file ``notes`` as an index would hide ``notes.md``.
 _BESIDE = re.compile(
-    r"(-migration(-lock)?|-before-migration(\.tmp)?)?(-wal|-shm|-journal)?|-snapshot(\.[^.]+\.tmp)?"
+    r"(-migration(-lock)?|-before-migration(\.tmp)?)?(-wal|-shm|-journal)?"
+    r"|-(snapshot|hnsw)(\.[^.]+\.tmp)?"
     r"|[\\/].*"  # what is in it, if it is a folder
 )
 

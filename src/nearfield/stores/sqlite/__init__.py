@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Migration", "Problem", "Repair", "SQLiteStore"]
 
-_MODULES = {"Migration": "nearfield.stores.sqlite.migration"}
+_MODULES = {
+    "Migration": "nearfield.stores.sqlite.migration",
+    "Problem": "nearfield.stores.sqlite.verify",
+    "Repair": "nearfield.stores.sqlite.repair",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,11 @@ from nearfield.core.store import Found
 from nearfield.core.words import find_words
 from nearfield.errors import CorruptStoreError
 from nearfield.stores.sqlite import schema
+from nearfield.stores.sqlite.approximate import ENGINE, open_approximate, search_approximately
+from nearfield.stores.sqlite.blocks import read_blocks
 from nearfield.stores.sqlite.facts import matching_rows
 from nearfield.stores.sqlite.reading import read_nodes
+from nearfield.stores.sqlite.snapshot import write_snapshot
 from nearfield.stores.sqlite.view import View, load_view
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from nearfield.core.search import Segment
     from nearfield.core.store import Header
     from nearfield.core.vectors import Vectors
+    from nearfield.stores.sqlite.approximate import Approximate
+    from nearfield.stores.sqlite.snapshot import Snapshot
+
+APPROXIMATE_UP_TO = 250
 
 
 class Searcher:
@@ -40,6 +47,7 @@ class Searcher:
         self._path = path
         self._snapshot_from_bytes = snapshot_from_bytes
         self._view: View | None = None
+        self._approximate: tuple[Snapshot, Approximate | None] | None = None
         self._view_lock = ForkLock()
 
     def by_vectors(
@@ -69,9 +77,15 @@ class Searcher:
         segments: Sequence[Segment] = view.segments
         if conditions is not None:
             segments = view.narrowed(matching_rows(connection, conditions, view.owners))
-        hits = search(segments, queries, top_k, header.metric)
+        approximate = self._approximate_of(view, header) if conditions is None else None
+        engine = "exact"
+        if approximate is not None and top_k <= APPROXIMATE_UP_TO:
+            engine = ENGINE
+            hits = search_approximately(approximate, segments, queries, top_k, header.metric)
+        else:
+            hits = search(segments, queries, top_k, header.metric)
         found = [list(zip(h.rows.tolist(), h.scores.tolist(), strict=True)) for h in hits]
-        return self._answers(connection, found, "exact")
+        return self._answers(connection, found, engine)
 
     def by_words(
         self,
@@ -89,10 +103,32 @@ class Searcher:
         found = [find_words(connection, text, top_k, among) for text in texts]
         return self._answers(connection, found, "text")
 
+    def newest_snapshot(self, connection: sqlite3.Connection, header: Header) -> Snapshot | None:
+        """Give a snapshot that has all blocks as they are; ``None`` where none is worth while."""
+        view = self._view_of(connection, header)
+        if view.base is None or not view.fresh.stamps:
+            return view.base
+        blocks = read_blocks(connection)
+        base = write_snapshot(connection, self._path, blocks, view.state.identity, header.dim)
+        self.forget()
+        return base
+
     def forget(self) -> None:
         """Let go of the view."""
         with self._view_lock:
             self._view = None
+            self._approximate = None
+
+    def _approximate_of(self, view: View, header: Header) -> Approximate | None:
+        """Give the approximate index of a view's snapshot, looked for once a snapshot."""
+        if view.base is None or not len(view.base.rows):
+            return None
+        with self._view_lock:
+            known = self._approximate
+            if known is None or known[0] is not view.base:
+                known = view.base, open_approximate(self._path, view.base, header.metric)
+                self._approximate = known
+        return known[1]
 
     def _view_of(self, connection: sqlite3.Connection, header: Header) -> View:
         """Give the view of the version that a connection sees."""

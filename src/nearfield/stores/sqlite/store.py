@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,13 @@ from nearfield.stores.sqlite import reading, schema, writing
 from nearfield.stores.sqlite.blocks import count_rows
 from nearfield.stores.sqlite.connection import Connections
 from nearfield.stores.sqlite.opening import prepare
-from nearfield.stores.sqlite.repair import Repair, mend
 from nearfield.stores.sqlite.searcher import Searcher
-from nearfield.stores.sqlite.verify import Problem, look, words_structure
+from nearfield.stores.sqlite.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from nearfield.core.filters import MetadataFilters
@@ -34,8 +32,10 @@ if TYPE_CHECKING:
 SNAPSHOT_FROM_BYTES = 32 << 20
 
 
-class SQLiteStore:
-    """An index in one file, searched exactly; any number of processes may share it.
+class SQLiteStore(Upkeep):
+    """An index in one file; any number of processes may share it.
+
+    It is searched exactly, unless :meth:`build_ann_index` was asked for.
 
     Every write is a transaction that is on the disk when the call returns.
     Readers see one whole version. A second writer waits for the first.
@@ -54,7 +54,7 @@ class SQLiteStore:
         CorruptStoreError: It is damaged, not an index, or of another format.
     """
 
-    capabilities = Capabilities(persistent=True, text_search=True, concurrent=True)
+    capabilities = Capabilities(persistent=True, text_search=True, ann=True, concurrent=True)
 
     def __init__(
         self,
@@ -296,48 +296,6 @@ class SQLiteStore:
                 size += part.stat().st_size
         return StoreInfo(known, nodes, header, size, state.changed_at, str(self.path))
 
-    def verify(self) -> list[Problem]:
-        """Look for damage in the whole file: structure, checksums, and all that is derived.
-
-        Returns:
-            What is wrong; nothing when the index is sound.
-        """
-        with self._connections.looking() as connection:
-            return [*words_structure(connection), *look(connection, self.path).problems]
-
-    def repair(self, embed: Callable[[Sequence[str]], Vectors] | None = None) -> Repair:
-        """Mend what :meth:`verify` finds, in one transaction.
-
-        Args:
-            embed: Gives the vectors of texts, ``(n, dim)``, by the model that
-                made the index. Without it, documents of which a vector is lost
-                are removed.
-
-        Returns:
-            What was done, and which documents are to be indexed again.
-
-        Raises:
-            CorruptStoreError: The index is beyond repair; nothing was changed.
-        """
-        with self._connections.writing() as connection:
-            stamp = schema.random_stamp()
-            done = mend(connection, self.path, stamp, embed)
-            if done.problems:
-                self._note_write(connection, stamp=stamp)
-        return done
-
-    def take_over(self, path: Path) -> None:
-        """Replace all there is by what another index file holds, in one transaction.
-
-        Args:
-            path: The other file.
-
-        Raises:
-            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
-        """
-        self._connections.take_over(path)
-        self._made_by = None
-
     def close(self) -> None:
         """Let go of the file; calling it twice is harmless."""
         self._connections.close()
@@ -379,20 +337,6 @@ class SQLiteStore:
                 "since it was opened. Open it again with that model."
             )
             raise ModelMismatchError(message)
-
-    def _note_write(
-        self,
-        connection: sqlite3.Connection,
-        *,
-        stamp: int | None = None,
-        next_row: int | None = None,
-    ) -> None:
-        schema.write_state(
-            connection,
-            stamp=schema.random_stamp() if stamp is None else stamp,
-            now=time.time(),
-            next_row=schema.read_state(connection).next_row if next_row is None else next_row,
-        )
 
     def _dim(self, connection: sqlite3.Connection) -> int:
         return known_header(schema.read_header(connection)).dim
