@@ -102,6 +102,9 @@ class Batcher:
         try:
             self._submit(work)
             await future
+        except asyncio.CancelledError:
+            self._metrics.count("dropped_texts", work.left)
+            raise
         finally:
             work.gone = True
             self._works.discard(work)
@@ -168,8 +171,10 @@ class Batcher:
         if may_compute:
             items = self._items.take(self._share(), self._limits.batch_tokens)
             if items:
+                # A batch gets one thread, and waits for no other; all of them when it is alone.
+                alone = not self._computing and not self._items.texts
                 self._computing += 1
-                return partial(self._compute, items)
+                return partial(self._compute, items, self._lane.parallel if alone else 1)
         return None
 
     def _share(self) -> int:
@@ -218,7 +223,7 @@ class Batcher:
         elif not work.gone:
             self._items.put(item, due)
 
-    def _compute(self, items: list[Item]) -> None:
+    def _compute(self, items: list[Item], threads: int) -> None:
         started, cpu = time.perf_counter(), time.thread_time()
         tokens = sum(item.tokens for item in items)
         now = self._clock()
@@ -227,7 +232,7 @@ class Batcher:
                 item.work.picked = True
                 self._metrics.time("queue", now - item.work.arrived)
         failed: list[Work] = []
-        rows = self._vectors(items, failed)
+        rows = self._vectors(items, failed, threads)
         seconds = time.perf_counter() - started
         self._metrics.time("inference", seconds)
         self._metrics.batch(len(items), tokens)
@@ -238,17 +243,19 @@ class Batcher:
         done = failed
         with self._wake:
             self._computing -= 1
-            rate = tokens * self._lane.parallel / max(seconds, 1e-6)
+            rate = tokens * self._lane.parallel / threads / max(seconds, 1e-6)
             self._tokens_per_s += (rate - self._tokens_per_s) / 16
             for item, vector in rows:
                 if _place(item, vector):
                     done.append(item.work)
         _settle(done)
 
-    def _vectors(self, items: list[Item], failed: list[Work]) -> list[tuple[Item, Vectors]]:
+    def _vectors(
+        self, items: list[Item], failed: list[Work], threads: int
+    ) -> list[tuple[Item, Vectors]]:
         """Compute a batch; when it fails, text by text, so that each request has its own fate."""
         try:
-            matrix = self._matrix(items)
+            matrix = self._matrix(items, threads)
         except Exception as error:  # noqa: BLE001 - whatever a model raises
             if len(items) == 1:
                 self._fail(items[0].work, error, failed)
@@ -256,12 +263,13 @@ class Batcher:
             rows = []
             for item in items:
                 if not item.work.gone:
-                    rows += self._vectors([item], failed)
+                    rows += self._vectors([item], failed, threads)
             return rows
         return [(item, matrix[row : row + 1]) for row, item in enumerate(items)]
 
-    def _matrix(self, items: list[Item]) -> Vectors:
-        values = self._lane.compute([item.payload for item in items], items[0].group)
+    def _matrix(self, items: list[Item], threads: int) -> Vectors:
+        payloads = [item.payload for item in items]
+        values = self._lane.compute(payloads, items[0].group, threads=threads)
         matrix = as_matrix(values, rows=len(items), dim=self._dim)
         self._dim = matrix.shape[1]
         return matrix

@@ -54,8 +54,17 @@ class Lane(Protocol):
     def group(self, input_type: InputType) -> Hashable:
         """Give what texts must share to be computed together."""
 
-    def compute(self, payloads: Sequence[Any], group: Any) -> object:
-        """Compute the vectors of texts of one group: rows of numbers, in order."""
+    def compute(self, payloads: Sequence[Any], group: Any, *, threads: int) -> object:
+        """Compute the vectors of texts.
+
+        Args:
+            payloads: What :meth:`read` gave, of one group.
+            group: The group.
+            threads: How many of the :attr:`parallel` threads this call may use.
+
+        Returns:
+            Rows of numbers, in order.
+        """
 
 
 def lane_of(model: BaseEmbedding) -> Lane:
@@ -78,8 +87,7 @@ def lane_of(model: BaseEmbedding) -> Lane:
 class TokenLane:
     """A local model: its tokenizer, then its engine, without the steps between.
 
-    The native engine gives a text the same bits in any batch; here each call has one
-    thread, so that a short batch never waits for a long one beside it.
+    The native engine gives a text the same bits in any batch, at any number of threads.
 
     Args:
         model: The model.
@@ -91,7 +99,7 @@ class TokenLane:
         self._tokenizer, self._engine = runner.tokenizer, runner.engine
         native = self._engine if isinstance(self._engine, NativeEngine) else None
         self.parallel = _threads(model) if native else 1
-        self._options = {"threads": 1} if native else {}
+        self._takes_threads = native is not None
         self._refuses_cuts = runner.on_truncation == "error"
         # A prompt never changes, and finding its length costs as much as a short text.
         self.group = lru_cache(self._prompt_tokens)
@@ -103,9 +111,10 @@ class TokenLane:
         read = self._tokenizer.encode(texts, self._model.applied_prompts.of(input_type))
         return self._checked(read.ids, read.cut)
 
-    def compute(self, payloads: Sequence[Any], group: Any) -> object:
+    def compute(self, payloads: Sequence[Any], group: Any, *, threads: int) -> object:
         """Compute the vectors of token numbers."""
-        return self._engine.encode(payloads, prompt_tokens=group, **self._options)
+        options: dict[str, Any] = {"threads": threads} if self._takes_threads else {}
+        return self._engine.encode(payloads, prompt_tokens=group, **options)
 
     def _prompt_tokens(self, input_type: InputType) -> int:
         return self._tokenizer.prompt_tokens(self._model.applied_prompts.of(input_type))
@@ -171,8 +180,8 @@ class TextLane:
         """Queries with queries, documents with documents."""
         return input_type
 
-    def compute(self, payloads: Sequence[Any], group: Any) -> object:
-        """Compute the vectors of texts."""
+    def compute(self, payloads: Sequence[Any], group: Any, *, threads: int) -> object:  # noqa: ARG002
+        """Compute the vectors of texts, with as many threads as the model itself takes."""
         return self._model.encode_with_report(payloads, input_type=group)[0]
 
 

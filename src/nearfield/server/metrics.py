@@ -47,7 +47,7 @@ class Metrics:
                 ("tokens", "Tokens read."),
                 ("truncated_tokens", "Tokens left out, for being over the model's limit."),
                 ("failed_texts", "Texts that could not be embedded."),
-                ("dropped_texts", "Texts not computed, for their client had gone."),
+                ("dropped_texts", "Texts whose client had gone before their vectors were there."),
                 ("inference_cpu_seconds", "Processor time of the threads that compute."),
             )
         }

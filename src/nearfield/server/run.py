@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,42 @@ def run(config: ServerConfig, *, on_ready: Callable[[str], None] | None = None) 
         server.run(sockets=[listener])
     if server.failure is not None:
         raise server.failure
+
+
+@contextmanager
+def serving(config: ServerConfig) -> Iterator[str]:
+    """Serve in a thread of this process until the end of the block.
+
+    Args:
+        config: What is served; port 0 takes a free one.
+
+    Yields:
+        The address, such as ``"http://127.0.0.1:8000"``, once all is loaded.
+
+    Raises:
+        ConfigError: The address cannot be listened at.
+        NearfieldError: What is to be served cannot be loaded.
+    """
+    with listen(config) as listener:
+        settled = threading.Event()
+        server = make_server(config, on_ready=settled.set)
+
+        def serve() -> None:
+            try:
+                server.run(sockets=[listener])
+            finally:
+                settled.set()
+
+        thread = threading.Thread(target=serve, name="nearfield-server", daemon=True)
+        thread.start()
+        try:
+            settled.wait()
+            if server.failure is not None:
+                raise server.failure
+            yield address(listener, config.host)
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def listen(config: ServerConfig) -> socket.socket:

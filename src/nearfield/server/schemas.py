@@ -12,7 +12,7 @@ from nearfield.wire.openai import MAX_INPUTS
 class _Body(BaseModel):
     """A request's body; unknown fields are ignored, as OpenAI's server does."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(strict=True, protected_namespaces=())
 
 
 class _Answer(BaseModel):

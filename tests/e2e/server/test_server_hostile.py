@@ -332,7 +332,9 @@ def test_the_work_of_clients_that_have_gone_is_dropped(running, gated):
         gated.gate.set()
         holder.join()
         assert works(server)
+        metrics = server.ask("GET", "/metrics")[1].decode()
 
+    assert 'nearfield_dropped_texts_total{model="m"} 1000.0' in metrics
     assert gated.seen == ["first", "an honest text"]
 
 

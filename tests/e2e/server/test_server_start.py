@@ -29,6 +29,33 @@ def test_an_index_that_does_not_exist_ends_it_too(tmp_path):
         run(models={"m": "bundled"}, index=tmp_path / "none.index")
 
 
+def test_a_program_can_serve_for_the_length_of_a_block():
+    import urllib.error
+    import urllib.request
+
+    from nearfield.server.config import ServerConfig
+    from nearfield.server.run import serving
+
+    with (
+        serving(ServerConfig(models={"m": "bundled"}, port=0)) as address,
+        urllib.request.urlopen(f"{address}/health", timeout=60) as answer,
+    ):
+        assert answer.status == 200
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{address}/health", timeout=60)
+
+
+def test_a_block_that_cannot_serve_raises_why():
+    from nearfield.server.config import ServerConfig
+    from nearfield.server.run import serving
+
+    with (
+        pytest.raises(UnknownProviderError),
+        serving(ServerConfig(models={"m": "no-such-provider:x"}, port=0)),
+    ):
+        pass
+
+
 def test_a_port_that_is_taken_is_told():
     from nearfield.server.config import ServerConfig
     from nearfield.server.run import listen
