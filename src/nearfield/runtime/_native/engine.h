@@ -20,8 +20,15 @@
 #define PANEL 16      /* columns of a weight panel */
 #define GROUP 32      /* columns that one thread takes at a time: two panels */
 #define MAX_TILE 12   /* most rows of a tile in any instruction set */
+#define BLOCK 384     /* inputs that share a scale; products of more are added as floats */
 
 static inline int round_up(int n, int step) { return (n + step - 1) / step * step; }
+/* Blocks of a row of so many numbers: where one begins, and how many it has. */
+static inline int blocks_of(int inputs) { return (inputs + BLOCK - 1) / BLOCK; }
+static inline int block_width(int inputs, int block) {
+  int left = inputs - block * BLOCK;
+  return left < BLOCK ? left : BLOCK;
+}
 
 /* ------------------------------------------------------------- kernels */
 
@@ -32,20 +39,23 @@ enum activation { IDENTITY, GELU, GELU_TANH, RELU };
 struct linear {
   int outputs, inputs; /* multiples of GROUP */
   int16_t *weight;
-  float *scale, *bias; /* per output */
+  float *scale;        /* [blocks][outputs] */
+  float *bias;         /* per output */
 };
 
 struct kernels {
   const char *name;
   int tile_rows, tile_columns;
-  /* Integer products of `rows` (at most tile_rows) rows of x with tile_columns outputs. */
-  void (*tile)(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs, int rows,
-               int32_t *sums);
-  /* Those sums to floats: scales, bias, activation, residual (or NULL). */
+  /* Integer products of `rows` (at most tile_rows) rows of x with tile_columns outputs,
+   * over a block of inputs; panels of weights lie `panel` apart. */
+  void (*tile)(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
+               int inputs, int rows, int32_t *sums);
+  /* Those sums to floats: scales, what is there already (the bias for all rows, or the rows
+   * of the blocks before, `before_stride` apart), activation, residual (or NULL). */
   void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
-                 const float *bias, enum activation activation, const float *residual, float *y,
-                 ptrdiff_t stride);
-  /* One row to 16-bit whole numbers; NaN or infinity makes the scale NaN. */
+                 const float *before, ptrdiff_t before_stride, enum activation activation,
+                 const float *residual, float *y, ptrdiff_t stride);
+  /* One block of a row to 16-bit whole numbers; NaN or infinity makes the scale NaN. */
   void (*quantise)(const float *x, int width, int16_t *q, float *scale);
   /* One row to mean 0 and variance 1 over `hidden`; beyond it, up to width, all is 0. */
   void (*normalise)(float *x, int hidden, int width, const float *weight, const float *bias,

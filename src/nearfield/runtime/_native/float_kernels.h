@@ -66,12 +66,13 @@ INLINE vec v_gelu_tanh(vec x) {
   return v_div(x, v_add(v_all(1), e));
 }
 
-INLINE void finish_row(const int32_t *sums, float row_scale, const float *scale, const float *bias,
-                       enum activation activation, const float *residual, float *y) {
+INLINE void finish_row(const int32_t *sums, float row_scale, const float *scale,
+                       const float *before, enum activation activation,
+                       const float *residual, float *y) {
 #pragma GCC unroll 4
   for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
     vec by = v_mul(v_load(scale + j), v_all(row_scale));
-    vec v = v_fma(v_from_int(sums + j), by, v_load(bias + j));
+    vec v = v_fma(v_from_int(sums + j), by, v_load(before + j));
     if (activation == GELU) v = v_gelu(v);
     if (activation == GELU_TANH) v = v_gelu_tanh(v);
     if (activation == RELU) v = v_max(v_all(0), v);
@@ -81,11 +82,13 @@ INLINE void finish_row(const int32_t *sums, float row_scale, const float *scale,
 }
 
 TARGET static void finish(const int32_t *sums, int rows, const float *row_scale, const float *scale,
-                          const float *bias, enum activation activation, const float *residual,
-                          float *y, ptrdiff_t stride) {
-#define EACH_ROW(act, res)       \
-  for (int r = 0; r < rows; r++) \
-  finish_row(sums + r * TILE_COLUMNS, row_scale[r], scale, bias, act, res, y + r * stride)
+                          const float *before, ptrdiff_t before_stride,
+                          enum activation activation, const float *residual, float *y,
+                          ptrdiff_t stride) {
+#define EACH_ROW(act, res)                                                                  \
+  for (int r = 0; r < rows; r++)                                                            \
+  finish_row(sums + r * TILE_COLUMNS, row_scale[r], scale, before + r * before_stride, act, \
+             res, y + r * stride)
   if (residual) EACH_ROW(IDENTITY, residual + r * stride);
   else if (activation == IDENTITY) EACH_ROW(IDENTITY, NULL);
   else if (activation == GELU) EACH_ROW(GELU, NULL);

@@ -19,7 +19,7 @@ struct workspace {
   float *big;        /* [tokens][3 mixed] queries, keys, values; or [tokens][inner] */
   float *mixed;      /* [tokens][mixed]   what attention gathered */
   int16_t *q;        /* [tokens][widest]  the present matrix product's input */
-  float *scale;      /* [tokens]          its rows' scales */
+  float *scale;      /* [blocks][tokens]  the scales of its rows' blocks */
 };
 
 struct item {
@@ -81,27 +81,47 @@ static void all(const struct run *run, step step, int units, int least) {
 }
 
 static void quantise_row(const struct run *run, const float *x, int width, int row) {
-  run->kernels->quantise(x + (ptrdiff_t)row * width, width, run->w->q + (ptrdiff_t)row * width,
-                         run->w->scale + row);
+  for (int b = 0; b < blocks_of(width); b++) {
+    ptrdiff_t at = (ptrdiff_t)row * width + b * BLOCK;
+    run->kernels->quantise(x + at, block_width(width, b), run->w->q + at,
+                           run->w->scale + (ptrdiff_t)b * run->item->tokens + row);
+  }
 }
 
-/* y = act(q W^T + b) + residual for groups a..b of columns, in tiles of even height. */
+/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height. */
 static void matrix_product(const struct run *run, const struct linear *linear,
                            enum activation activation, const float *residual, float *y, int a,
                            int b) {
   const struct kernels *kernels = run->kernels;
   const struct workspace *w = run->w;
   int32_t sums[MAX_TILE * GROUP];
-  int tokens = run->item->tokens, columns = kernels->tile_columns;
+  float partial[MAX_TILE * GROUP];
+  int tokens = run->item->tokens, columns = kernels->tile_columns, inputs = linear->inputs;
+  int last = blocks_of(inputs) - 1;
+  ptrdiff_t panel = (ptrdiff_t)PANEL * inputs;
   int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
   for (int n = a * GROUP; n < b * GROUP; n += columns)
     for (int t = 0; t < tiles; t++) {
       int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
       ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
-      kernels->tile(w->q + (ptrdiff_t)m * linear->inputs, linear->inputs,
-                    linear->weight + (ptrdiff_t)n * linear->inputs, linear->inputs, rows, sums);
-      kernels->finish(sums, rows, w->scale + m, linear->scale + n, linear->bias + n, activation,
-                      residual ? residual + at : NULL, y + at, linear->outputs);
+      const float *before = linear->bias + n;
+      ptrdiff_t before_stride = 0;
+      for (int k = 0; k <= last; k++) {
+        const float *row_scale = w->scale + (ptrdiff_t)k * tokens + m;
+        const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
+        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs,
+                      linear->weight + (ptrdiff_t)n * inputs + k * BLOCK * PANEL, panel,
+                      block_width(inputs, k), rows, sums);
+        if (k == last) {
+          kernels->finish(sums, rows, row_scale, scale, before, before_stride, activation,
+                          residual ? residual + at : NULL, y + at, linear->outputs);
+        } else {
+          kernels->finish(sums, rows, row_scale, scale, before, before_stride, IDENTITY, NULL,
+                          partial, GROUP);
+          before = partial;
+          before_stride = GROUP;
+        }
+      }
     }
 }
 
@@ -315,7 +335,7 @@ static int allocate(struct job *job, int threads, void **blocks) {
   size_t scratch = job->key_floats + MAX_TILE * padded;
   if (head > scratch) scratch = head;
   size_t sizes[] = {n * (size_t)model->width * 4, n * big * 4, n * (size_t)model->mixed * 4,
-                    n * (size_t)widest * 2, n * 4, scratch * 4};
+                    n * (size_t)widest * 2, n * (size_t)blocks_of(widest) * 4, scratch * 4};
   size_t total = 0;
   for (int i = 0; i < 6; i++) total += sizes[i] = (sizes[i] + 127) / 64 * 64;
   for (int t = 0; t < threads; t++) {

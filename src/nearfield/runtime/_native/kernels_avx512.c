@@ -78,11 +78,11 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
   X(0, x0) X(1, x0 + s) X(2, x0 + 2 * s) X(3, x3) X(4, x3 + s) X(5, x3 + 2 * s) \
   X(6, x6) X(7, x6 + s) X(8, x6 + 2 * s) X(9, x9) X(10, x9 + s) X(11, x9 + 2 * s)
 
-LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs,
-                   const int rows, int32_t *sums) {
+LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
+                   int inputs, const int rows, int32_t *sums) {
   const ptrdiff_t s = stride * (ptrdiff_t)sizeof *x;
   const char *x0 = (const char *)x, *x3 = x0 + 3 * s, *x6 = x0 + 6 * s, *x9 = x0 + 9 * s;
-  const int16_t *w0 = weight, *w1 = weight + (ptrdiff_t)PANEL * inputs;
+  const int16_t *w0 = weight, *w1 = weight + panel;
 #define ZERO(r, at) __m512i a##r = _mm512_setzero_si512(), b##r = a##r;
   INT_ROWS(ZERO)
   for (int k = 0; k < inputs; k += 2) {
@@ -119,11 +119,11 @@ LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, in
 
 #include "float_kernels.h"
 
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs,
-                        int rows, int32_t *sums) {
+TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight,
+                        ptrdiff_t panel, int inputs, int rows, int32_t *sums) {
   switch (rows) {
 #define CASE(n) \
-  case n: int_tile(x, stride, weight, inputs, n, sums); break;
+  case n: int_tile(x, stride, weight, panel, inputs, n, sums); break;
     FOR_ROWS(TILE_ROWS)(CASE)
 #undef CASE
   }

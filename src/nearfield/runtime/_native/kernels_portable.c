@@ -70,8 +70,9 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
 
 /* Two inputs times four outputs at a time. A weight's pair shares a 32-bit lane: its two
  * halves are taken apart once and used by every row. */
-static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs, int rows,
-                 int32_t *sums) {
+static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
+                 int inputs, int rows, int32_t *sums) {
+  (void)panel; /* a tile has the columns of one */
   for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
     const int16_t *w = weight + 2 * j;
     ivec sum[TILE_ROWS] = {{0}};

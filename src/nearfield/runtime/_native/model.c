@@ -116,8 +116,13 @@ static void pack(void *context, struct team *team, int rank) {
     for (int j = 0; j < PANEL; j++) {
       int n = p * PANEL + j;
       padded_row(job, n, file_row, row, linear->bias + n);
-      job->kernels->quantise(row, inputs, rows + (ptrdiff_t)j * inputs, linear->scale + n);
-      if (!isfinite(linear->scale[n]) || !isfinite(linear->bias[n])) job->not_finite = 1;
+      for (int b = 0; b < blocks_of(inputs); b++) {
+        float *scale = linear->scale + (ptrdiff_t)b * linear->outputs + n;
+        job->kernels->quantise(row + b * BLOCK, block_width(inputs, b),
+                               rows + (ptrdiff_t)j * inputs + b * BLOCK, scale);
+        if (!isfinite(*scale)) job->not_finite = 1;
+      }
+      if (!isfinite(linear->bias[n])) job->not_finite = 1;
     }
     int32_t *to = (int32_t *)(linear->weight + (size_t)p * PANEL * (size_t)inputs);
     for (int k = 0; k < inputs; k += 2, to += PANEL)
@@ -129,7 +134,7 @@ static void pack(void *context, struct team *team, int rank) {
 static enum build_error build_linear(const struct model *model, const struct layer_source *source,
                                      enum part part, int threads, struct linear *linear) {
   int outputs = linear->outputs, inputs = linear->inputs;
-  linear->scale = aligned(sizeof(float) * (size_t)outputs);
+  linear->scale = aligned(sizeof(float) * (size_t)outputs * (size_t)blocks_of(inputs));
   linear->bias = aligned(sizeof(float) * (size_t)outputs);
   struct packing job = {.model = model, .source = source, .linear = linear, .part = part,
                         .kernels = available_kernels()[0]};

@@ -121,8 +121,9 @@ LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, in
 
 #include "float_kernels.h"
 
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs,
-                        int rows, int32_t *sums) {
+TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight,
+                        ptrdiff_t panel, int inputs, int rows, int32_t *sums) {
+  (void)panel; /* a tile has the columns of one */
   switch (rows) {
 #define CASE(n) \
   case n: int_tile(x, stride, weight, inputs, n, sums); break;

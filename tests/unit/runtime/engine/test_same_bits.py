@@ -14,7 +14,7 @@ HEADS = [
     Head((Pooling.WEIGHTED_MEAN, Pooling.MAX), dense=(Dense(np.eye(24, 192, dtype=np.float32)),)),
 ]
 # Large enough that texts of this test are shared out over threads.
-BIG = {"hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 384}
+BIG = {"hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 448}
 
 
 @pytest.fixture
