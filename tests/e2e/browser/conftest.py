@@ -140,7 +140,8 @@ def start(words, folder, **more):
 
 def stop(site):
     site.process.terminate()
-    site.process.wait(timeout=20)
+    assert site.process.wait(timeout=20) == 0
+    assert not site.process.stdout.read(), "the server has something to say"
     site.process.stdout.close()
 
 
@@ -187,7 +188,7 @@ def guarded_site(index_path, tmp_path_factory):
 
 
 # Not for the whole session: while it is there, no other test of this process can run a loop.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser():
     """A Chromium of this machine, without a window."""
     from playwright.sync_api import sync_playwright
