@@ -86,13 +86,14 @@ def command(
     if create_pr and not repo:
         message = "--create-pr says how to --push; name the repository: --push REPO."
         raise click.UsageError(message)
+    from nearfield.cli.sample_texts import texts_like_yours  # noqa: PLC0415
     from nearfield.runtime.export import export_model  # noqa: PLC0415
     from nearfield.runtime.export_report import measure_graphs, push_graphs  # noqa: PLC0415
     from nearfield.runtime.hub import find_model  # noqa: PLC0415
     from nearfield.runtime.model_folder import read_folder  # noqa: PLC0415
 
     folder = read_folder(find_model(model, revision=revision).path)
-    texts = _texts(texts_path)
+    texts = texts_like_yours(texts_path)[:CALIBRATION_TEXTS]
     with _quiet():
         graphs = export_model(
             folder.path, backend, out=out, optimize=optimize, quantize=quantize, texts=texts
@@ -175,19 +176,6 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(logging.NOTSET)
-
-
-def _texts(path: Path | None) -> list[str]:
-    if path is None:
-        from nearfield.cli.sample_texts import help_topics, paragraphs  # noqa: PLC0415
-
-        return paragraphs(help_topics())[:CALIBRATION_TEXTS]
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8. Convert it first."
-        raise click.ClickException(message) from error
-    return [line for line in lines if line.strip()][:CALIBRATION_TEXTS]
 
 
 def _table(reports: Sequence[GraphReport]) -> str:

@@ -43,6 +43,7 @@ COMMANDS = {
     "models": "List what can embed.",
     "bench": "Measure speed and fidelity of the backends on this machine.",
     "export": "Make ONNX or OpenVINO files of a model, optimised or quantised.",
+    "distill": "Make a word table of a model: much faster, less exact.",
     "doctor": "Show what runs here, and what is missing.",
 }
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from pydoc_data import topics
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -69,6 +71,25 @@ def paragraphs(texts: Iterable[str] | None = None) -> list[str]:
     shuffled = list(found)
     random.Random(SEED).shuffle(shuffled)  # noqa: S311 - a fixed order is wanted
     return shuffled
+
+
+def texts_like_yours(path: Path | None) -> list[str]:
+    """Give the lines of a user's file, or Python's own documentation when there is none.
+
+    Args:
+        path: The file: UTF-8, a text a line; empty lines are left out.
+
+    Raises:
+        click.ClickException: The file is not UTF-8.
+    """
+    if path is None:
+        return paragraphs(help_topics())
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8. Convert it first."
+        raise click.ClickException(message) from error
+    return [line for line in lines if line.strip()]
 
 
 def _is_prose(paragraph: str) -> bool:

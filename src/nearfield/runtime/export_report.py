@@ -99,7 +99,7 @@ def measure_graphs(
                 path=graph,
                 cosine_mean=float(cosines.mean()),
                 cosine_min=float(cosines.min()),
-                spearman=spearman(_similarities(vectors[0]), _similarities(found)),
+                spearman=spearman(mutual_similarities(vectors[0]), mutual_similarities(found)),
                 speed=seconds[0] / taken,
                 size_bytes=size,
                 size=size / sizes[0],
@@ -176,7 +176,8 @@ def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return ranks
 
 
-def _similarities(vectors: Vectors) -> NDArray[np.float32]:
+def mutual_similarities(vectors: Vectors) -> NDArray[np.float32]:
+    """Give the dot product of every vector with every later one, as ``(n (n − 1) / 2,)``."""
     rows, columns = np.triu_indices(len(vectors), 1)
     found: NDArray[np.float32] = (vectors @ vectors.T)[rows, columns]
     return found
