@@ -232,7 +232,7 @@ def open_page(browser, request):
 
     def opened(url, **options):
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        context.set_default_timeout(8000)
+        context.set_default_timeout(20_000)  # a busy machine is no fault of the page
         contexts.append(context)
         page = context.new_page()
         watches.append(Watch(page, {urlsplit(url).netloc}))

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from nearfield.core.aside import in_thread
 from nearfield.core.schema import QueryBundle
+from nearfield.core.search_options import RERANK_CANDIDATES
 from nearfield.core.vectors import similarity
 from nearfield.server.page.bench import last_bench
 from nearfield.server.page.bodies import SearchBody, SimilarityBody, WhyBody, body_of
@@ -18,7 +19,6 @@ from nearfield.server.page.conditions import filters_of
 from nearfield.server.page.explain import explain
 from nearfield.server.page.marking import Marker
 from nearfield.server.page.searching import (
-    RERANKED,
     Clock,
     as_results,
     embed_question,
@@ -78,7 +78,7 @@ class _Page:
         if not index.store.capabilities.text_search and set(body.modes) != {"vector"}:
             raise Refusal(400, NO_WORDS, param="modes")
         reranker = self._reranker(body.rerank)
-        depth = body.top_k if reranker is None else max(body.top_k, RERANKED)
+        depth = body.top_k if reranker is None else max(body.top_k, RERANK_CANDIDATES)
         filters, aside = filters_of(body.conditions, body.join), self._service.aside
         clock = Clock()
         vector = await embed_question(index, body.query, self._embed, clock)

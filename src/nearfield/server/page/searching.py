@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     Embed = Callable[[str], Awaitable[Vector]]
 
 
-RERANKED = 30
-"""How many nodes a reranker is given of each way of searching, at least."""
-
-
 class Clock:
     """Milliseconds by name, added up."""
 
