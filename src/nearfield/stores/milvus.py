@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
-from nearfield.core.committed_store import CommittedStore, Row, State, searchable
+from nearfield.core.committed.rows import Row, searchable
+from nearfield.core.committed.store import CommittedStore
 from nearfield.core.store import Capabilities
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, StoreError, StoreUnavailableError
@@ -20,12 +22,16 @@ from nearfield.errors import ConfigError, StoreError, StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nearfield.core.committed.state import State
     from nearfield.core.vectors import Vector
 
 MAX_TEXT = 65_535
 MAX_DIM = 12_000
+MAX_ANSWER = 16_384
 _NAME = re.compile(r"[A-Za-z_]\w{0,200}", re.ASCII)
 _SERVER = re.compile(r"[\w.-]+:\d+(/.*)?")
+_opened: Counter[Path] = Counter()
+"""How many stores of this process have a file open: they share one server of Milvus Lite."""
 _READ = [field.name for field in fields(Row) if field.name != "search"]
 
 
@@ -33,7 +39,7 @@ class MilvusStore(CommittedStore):
     """An index in Milvus.
 
     A document is replaced in one step: Milvus has no transactions, so one record
-    decides which rows count (see :mod:`nearfield.core.committed_store`). One process
+    decides which rows count (see :mod:`nearfield.core.committed.store`). One process
     writes at a time: a file is locked by Milvus Lite; a server is not.
 
     Filters are judged by nearfield on what Milvus returns, nearest first: one that few
@@ -87,14 +93,22 @@ class _Milvus:
         self.shown = re.sub(r"//[^/@]*@", "//", place)
         uri = place if "://" in place or not remote else f"http://{place}"
         if self._file is not None:
+            if self._file.suffix != ".db":
+                message = f"The file of a Milvus store ends in .db; {place!r} does not."
+                raise ConfigError(message)
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._client: Any = None
         options = {"token": token, "timeout": timeout_s} if remote else {}
         try:
             self._client = self._library.MilvusClient(uri, **options)
         except Exception as error:  # its exceptions have no root in common
             message = f"Milvus at {self.shown} cannot be opened: {error}"
             raise StoreUnavailableError(message) from error
+        self._closed = False
+        if self._file is not None:
+            _opened[self._file.absolute()] += 1
+        for name in (self._rows, self._states):
+            if self._ask("has_collection", name):
+                self._ask("load_collection", name)  # those of an earlier process are not
 
     def read_state(self) -> str | None:
         if not self._ask("has_collection", self._states):
@@ -142,8 +156,9 @@ class _Milvus:
         self._ask("insert", self._rows, records)
         self._ask("flush", self._rows)
 
-    def remove(self, first: int, end: int | None) -> None:
-        self._ask("delete", self._rows, filter=_numbered(first, end))
+    def remove(self, ranges: Sequence[tuple[int, int | None]]) -> None:
+        doomed = " or ".join(f"({_numbered(*some)})" for some in ranges)
+        self._ask("delete", self._rows, filter=doomed)
 
     def between(self, kind: str, first: int, end: int) -> list[Row]:
         return self._selected(f'{_numbered(first, end)} and kind == "{kind}"')
@@ -186,7 +201,16 @@ class _Milvus:
         return self._file.stat().st_size if self._file.exists() else 0
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._client.close()
+        if self._file is not None:
+            path = self._file.absolute()
+            _opened[path] -= 1
+            if not _opened[path]:  # or its server would hold the file until the process ends
+                lite = require("milvus_lite.server_manager", extra="milvus")
+                lite.server_manager_instance.release_server(str(path))
 
     def _create(self, name: str, columns: dict[str, Any], dim: int, metric: str) -> None:
         types = self._library.DataType
@@ -208,16 +232,18 @@ class _Milvus:
         (column,) = (one for one in told["fields"] if one["name"] == "search")
         return int(column["params"]["dim"])
 
-    def _selected(self, condition: str) -> list[Row]:
-        rows: list[Row] = []
-        pages = self._ask(
-            "query_iterator", self._rows, filter=condition, output_fields=_READ, batch_size=1_000,
+    def _selected(self, condition: str, first: int = 0, end: int = 1 << 62) -> list[Row]:
+        """Give all rows of a condition, in order: an answer holds some thousand, in any order."""
+        narrowed = f"({condition}) and {_numbered(first, end)}"
+        found = self._ask(
+            "query", self._rows, filter=narrowed, output_fields=_READ, limit=MAX_ANSWER,
             consistency_level="Strong",
         )  # fmt: skip
-        while page := pages.next():
-            rows += [_row(values) for values in page]
-        pages.close()
-        return sorted(rows, key=lambda row: row.number)
+        rows = sorted(map(_row, found), key=lambda row: row.number)
+        if len(rows) < MAX_ANSWER:
+            return rows
+        middle = rows[len(rows) // 2].number
+        return self._selected(condition, first, middle) + self._selected(condition, middle, end)
 
     def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call the client, and turn its errors into ours."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
-from nearfield.core.committed_store import NODE, CommittedStore, Row, State, searchable
+from nearfield.core.committed.rows import NODE, Row, searchable
+from nearfield.core.committed.store import CommittedStore
 from nearfield.core.store import Capabilities
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, StoreError, StoreLockedError, StoreUnavailableError
@@ -18,6 +19,7 @@ from nearfield.errors import ConfigError, StoreError, StoreLockedError, StoreUna
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nearfield.core.committed.state import State
     from nearfield.core.vectors import Vector
 
 VECTOR = "search"
@@ -28,7 +30,7 @@ class QdrantStore(CommittedStore):
     """An index in Qdrant.
 
     A document is replaced in one step: Qdrant has no transactions, so one record
-    decides which points count (see :mod:`nearfield.core.committed_store`). One process
+    decides which points count (see :mod:`nearfield.core.committed.store`). One process
     writes at a time: an embedded folder is locked by the client; a server is not.
 
     Filters are judged by nearfield on what Qdrant returns, nearest first: one that few
@@ -87,7 +89,9 @@ class _Qdrant:
         self._how: dict[str, Any] = {"search_params": how} if remote else {}
         if remote:
             url = place if "://" in place else f"http://{place}"
-            self._client = library.QdrantClient(url=url, api_key=api_key, timeout=int(timeout_s))
+            self._client = library.QdrantClient(
+                url=url, api_key=api_key, timeout=int(timeout_s), check_compatibility=False
+            )
         else:
             self._folder = Path(place)
             try:
@@ -138,8 +142,9 @@ class _Qdrant:
         ]  # fmt: skip
         self._ask("upsert", self._rows, points=points, wait=True)
 
-    def remove(self, first: int, end: int | None) -> None:
-        selector = self._models.FilterSelector(filter=self._numbered(first, end))
+    def remove(self, ranges: Sequence[tuple[int, int | None]]) -> None:
+        doomed = self._models.Filter(should=[self._numbered(*some) for some in ranges])
+        selector = self._models.FilterSelector(filter=doomed)
         self._ask("delete", self._rows, points_selector=selector, wait=True)
 
     def between(self, kind: str, first: int, end: int) -> list[Row]:

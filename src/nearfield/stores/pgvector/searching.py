@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nearfield.core.nearest import safe_rows, vector_lengths
 from nearfield.core.search import exact_scores
 from nearfield.core.vectors import SimilarityMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
-    from nearfield.core.vectors import Vector, Vectors
+    from nearfield.core.vectors import Vector
     from nearfield.stores.pgvector.conditions import Conditions
 
 OPERATORS = {
@@ -31,8 +30,6 @@ OPERATORS = {
 SPARE = 32
 ROWS_AT_ONCE = 1024
 _UNIT_ROUNDOFF = 2.0**-24
-_SAFE_NORMS = (1e-15, 1e15)
-"""Rows and queries of other lengths could overflow float32: they are scored in float64 only."""
 
 
 class Question(NamedTuple):
@@ -97,18 +94,6 @@ class Best:
         self._rows, self._scores = rows[order], scores[order]
 
 
-def lengths(vectors: Vectors) -> NDArray[np.float64]:
-    """Give the length of every row in float64."""
-    norms: NDArray[np.float64] = np.sqrt(np.square(vectors.astype(np.float64)).sum(axis=1))
-    return norms
-
-
-def safe_rows(vectors: Vectors) -> NDArray[np.bool_]:
-    """Say of which rows float32 can bear the squares."""
-    norms = lengths(vectors)
-    return (norms > _SAFE_NORMS[0]) & (norms < _SAFE_NORMS[1])
-
-
 def find_exactly(ask: Question) -> list[tuple[int, float]]:
     """Find the best rows as a float64 brute force would, best first."""
     best = Best(ask)
@@ -154,7 +139,7 @@ def _error_bound(ask: Question) -> float:
     # Three sums of the vector's length, their root and quotient: as in core.search.
     rounded = (2 * len(ask.vector) + 8) * _UNIT_ROUNDOFF
     gamma = rounded / (1 - rounded)
-    length = float(lengths(ask.vector[None])[0])
+    length = float(vector_lengths(ask.vector[None])[0])
     if ask.metric is SimilarityMode.COSINE:
         return gamma
     if ask.metric is SimilarityMode.DOT_PRODUCT:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfield.core.nearest import safe_rows, vector_lengths
 from nearfield.core.store_checks import shown
 from nearfield.errors import StoreError
 from nearfield.stores.pgvector.records import facts_of, restored, storable
-from nearfield.stores.pgvector.searching import lengths, safe_rows
 from nearfield.stores.pgvector.words import words_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write_entries(
         words += _words_of(one, number + 1)
         number += 1 + len(one.entry.nodes)
         safe = safe_rows(one.entry.vectors)
-        norms = lengths(one.entry.vectors)[safe]
+        norms = vector_lengths(one.entry.vectors)[safe]
         state.longest = max(state.longest, float(norms.max(initial=0.0)))
     if words:
         connection.execute(_WORDS, [list(column) for column in zip(*words, strict=True)])

@@ -12,21 +12,33 @@ One process writes at a time; the engine or its user sees to that.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import threading
-import time
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nearfield.core.committed.lookup import (
+    ROWS_AT_ONCE,
+    all_rows,
+    named_rows,
+    owned_rows,
+    portions,
+)
+from nearfield.core.committed.rows import DOCUMENT, NODE, node_of, rows_of, vector_of
+from nearfield.core.committed.state import (
+    header_of,
+    next_state,
+    plain,
+    ranges_of,
+    read_state,
+    written,
+)
 from nearfield.core.metadata import decode_metadata
-from nearfield.core.nearest import Candidates, find_nearest, safe_rows, vector_lengths
-from nearfield.core.schema import Node, NodeWithScore
-from nearfield.core.store import Capabilities, Found, Header, StoreInfo
+from nearfield.core.nearest import Candidates, find_nearest, vector_lengths
+from nearfield.core.schema import NodeWithScore
+from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import (
     check_entries,
     check_header,
@@ -35,120 +47,21 @@ from nearfield.core.store_checks import (
     known_header,
     shown,
 )
-from nearfield.core.vectors import SimilarityMode
-from nearfield.errors import CorruptStoreError, StoreError
+from nearfield.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nearfield.core.committed.engine import Engine
+    from nearfield.core.committed.rows import Row
+    from nearfield.core.committed.state import State
     from nearfield.core.filters import MetadataFilters
-    from nearfield.core.schema import Metadata
-    from nearfield.core.store import Entry, QueryMode
+    from nearfield.core.schema import Metadata, Node
+    from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.store_checks import CheckedEntry
     from nearfield.core.vectors import Vector, Vectors
 
-FORMAT = 1
-ROWS_AT_ONCE = 1_000
 RETRIES = 5
-DOCUMENT, NODE = "document", "node"
-Ranges = list[list[int]]
-"""Row numbers as pairs of a first and one past the last."""
-
-
-@dataclass(slots=True)
-class Row:
-    """What an engine keeps: plain numbers and plain ASCII, whatever ids and texts hold.
-
-    Attributes:
-        number: The row's number, from 0; the order of writing.
-        kind: ``"document"`` or ``"node"``.
-        key: Stands for its id: 32 hexadecimal digits.
-        owner: The number of a node's document; a document's own.
-        data: All there is to know of it, as JSON.
-        vector: The vector as base64 of little-endian float32; empty for a document.
-        safe: Whether the engine may compare it: float32 can bear its length.
-        search: What the engine compares, ``(dim,)`` float32; zeros when it may not, and
-            empty in rows that are read.
-    """
-
-    number: int
-    kind: str
-    key: str
-    owner: int
-    data: str
-    vector: str = ""
-    safe: bool = True
-    search: Sequence[float] = ()
-
-
-class Engine(Protocol):
-    """What a store of this kind asks of an engine."""
-
-    exact: bool
-
-    def read_state(self) -> str | None:
-        """Give the state as it was last written, or ``None``."""
-
-    def write_state(self, state: str) -> None:
-        """Replace the state, whole or not at all, durably."""
-
-    def create(self, dim: int, metric: SimilarityMode) -> None:
-        """Make room for rows; harmless when it is there."""
-
-    def put(self, rows: Sequence[Row]) -> None:
-        """Write rows."""
-
-    def remove(self, first: int, end: int | None) -> None:
-        """Remove rows from a number on, up to another or all."""
-
-    def between(self, kind: str, first: int, end: int) -> list[Row]:
-        """Give the rows of a kind with numbers from one up to another, in order."""
-
-    def having(self, kind: str, name: str, values: Sequence[Any]) -> list[Row]:
-        """Give the rows of a kind whose ``key`` or ``owner`` is one of some."""
-
-    def unsafe(self) -> list[Row]:
-        """Give the nodes that are not to be compared by the engine."""
-
-    def nearest(self, query: Vector, limit: int, state: State) -> list[tuple[Row, float]]:
-        """Give the best safe nodes that count, with scores, best first."""
-
-    def size_bytes(self) -> int:
-        """Give how much room it takes, if it can be told."""
-
-    def close(self) -> None:
-        """Let go of files and connections."""
-
-
-@dataclass(slots=True)
-class State:
-    """The record that decides what counts.
-
-    Attributes:
-        change: Counts the writes.
-        next: The first number that does not count.
-        documents: How many there are.
-        nodes: How many there are.
-        longest: No safe vector ever written was longer.
-        hidden: Ranges of numbers that do not count either.
-        changed_at: When it was last written, in seconds since 1970.
-        header: The header as JSON can say it.
-        format: Of the rows.
-    """
-
-    change: int = 0
-    next: int = 0
-    documents: int = 0
-    nodes: int = 0
-    longest: float = 0.0
-    hidden: Ranges = field(default_factory=list)
-    changed_at: float | None = None
-    header: dict[str, Any] | None = None
-    format: int = FORMAT
-
-    def counts(self, number: int) -> bool:
-        """Say whether a row counts."""
-        return number < self.next and not any(a <= number < b for a, b in self.hidden)
 
 
 class CommittedStore:
@@ -167,7 +80,8 @@ class CommittedStore:
         self._shown = shown
         self._read_only = read_only
         self._lock = threading.RLock()
-        self._clean = False
+        self._clean = -1
+        """The change of which all that does not count has been removed, by this store."""
 
     def __repr__(self) -> str:
         """Give the place, without a secret."""
@@ -177,7 +91,7 @@ class CommittedStore:
     def header(self) -> Header | None:
         """The header, or ``None`` while the store is new."""
         with self._lock:
-            return _header(self._state())
+            return header_of(self._state())
 
     def initialize(self, header: Header) -> None:
         """Write the header of a new store; on an old one check that it is the same.
@@ -192,14 +106,14 @@ class CommittedStore:
         """
         with self._lock:
             state = self._state()
-            stored = _header(state)
+            stored = header_of(state)
             if stored is not None:
                 check_header(stored, header)
                 return
             check_new_header(header)
             self._refuse_reading_only()
             self._engine.create(header.dim, header.metric)
-            self._commit(replace(state, header=_plain(header)))
+            self._commit(replace(state, header=plain(header)))
 
     def update_facts(self, facts: Metadata) -> None:
         """Merge facts into those of the header.
@@ -212,10 +126,10 @@ class CommittedStore:
         """
         with self._lock:
             state = self._recovered()
-            header = known_header(_header(state))
+            header = known_header(header_of(state))
             merged = replace(header, facts={**header.facts, **facts})
             check_new_header(merged)
-            self._commit(replace(state, header=_plain(merged)))
+            self._commit(replace(state, header=plain(merged)))
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Write new documents, all or none.
@@ -259,8 +173,8 @@ class CommittedStore:
             state = self._recovered()
             if state.header is None:
                 return 0
-            there = self._named(state, DOCUMENT, document_ids)
-            nodes = self._owned(state, [row.number for row in there])
+            there = named_rows(self._engine, state, DOCUMENT, document_ids)
+            nodes = owned_rows(self._engine, state, [row.number for row in there])
             if there:
                 self._commit(
                     replace(
@@ -285,7 +199,7 @@ class CommittedStore:
             state = self._recovered()
             if state.header is None:
                 return 0
-            there = self._named(state, NODE, node_ids)
+            there = named_rows(self._engine, state, NODE, node_ids)
             if there:
                 self._commit(replace(state, nodes=state.nodes - len(there)), gone=there)
             return len(there)
@@ -319,7 +233,7 @@ class CommittedStore:
         """
         with self._lock:
             state = self._state()
-            header = _header(state)
+            header = header_of(state)
             queries, conditions = check_query(
                 self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
             )
@@ -347,9 +261,9 @@ class CommittedStore:
             if state.header is None:
                 return {}
             if document_ids is None:
-                rows: Iterable[Row] = self._all(state, DOCUMENT)
+                rows: Iterable[Row] = all_rows(self._engine, state, DOCUMENT)
             else:
-                rows = self._named(state, DOCUMENT, document_ids)
+                rows = named_rows(self._engine, state, DOCUMENT, document_ids)
             facts = [json.loads(row.data) for row in rows]
             return {one["id"]: one["hash"] for one in facts}
 
@@ -371,9 +285,10 @@ class CommittedStore:
         else:
             with self._lock:
                 state = self._state()
-                rows = [] if state.header is None else self._named(state, NODE, node_ids)
+                known = state.header is not None
+                rows = named_rows(self._engine, state, NODE, node_ids) if known else []
         for row in rows:
-            yield _node(row), _vector(row)
+            yield node_of(row), vector_of(row)
 
     def count(self) -> int:
         """Give the number of nodes."""
@@ -384,7 +299,7 @@ class CommittedStore:
         """Give what the store holds; its size is told by the engine, or is that of the vectors."""
         with self._lock:
             state = self._state()
-            header = _header(state)
+            header = header_of(state)
             least = 4 * state.nodes * (header.dim if header else 0)
             size = max(self._engine.size_bytes(), least)
             return StoreInfo(state.documents, state.nodes, header, size, state.changed_at)
@@ -397,18 +312,9 @@ class CommittedStore:
     # Reading.
 
     def _state(self) -> State:
-        said = self._engine.read_state()
-        if said is None:
-            return State()
-        try:
-            state = State(**json.loads(said))
-        except (TypeError, ValueError) as error:
-            message = f"{self._shown} holds no index of nearfield. Choose another name."
-            raise CorruptStoreError(message) from error
-        if state.format != FORMAT:
-            message = f"{self._shown} is of format {state.format}; this nearfield knows {FORMAT}."
-            raise CorruptStoreError(message)
-        return state
+        state = read_state(self._engine.read_state(), self._shown)
+        # What this store has removed needs no hiding.
+        return replace(state, hidden=[]) if self._clean == state.change else state
 
     def _streamed(self, kind: str) -> Iterator[Row]:
         with self._lock:
@@ -420,29 +326,6 @@ class CommittedStore:
                 rows = self._engine.between(kind, first, min(first + ROWS_AT_ONCE, state.next))
             yield from (row for row in rows if state.counts(row.number))
 
-    def _all(self, state: State, kind: str) -> list[Row]:
-        return [
-            row
-            for first in range(0, state.next, ROWS_AT_ONCE)
-            for row in self._engine.between(kind, first, min(first + ROWS_AT_ONCE, state.next))
-            if state.counts(row.number)
-        ]
-
-    def _named(self, state: State, kind: str, ids: Sequence[str]) -> list[Row]:
-        """Give the rows of some ids that count, in the order of writing."""
-        wanted = set(ids)
-        keys = [key_of(name) for name in wanted]
-        rows = [row for some in _portions(keys) for row in self._engine.having(kind, "key", some)]
-        there = (row for row in rows if state.counts(row.number))
-        named = (row for row in there if json.loads(row.data)["id"] in wanted)
-        return sorted(named, key=lambda row: row.number)
-
-    def _owned(self, state: State, documents: Sequence[int]) -> list[Row]:
-        rows = (
-            row for some in _portions(documents) for row in self._engine.having(NODE, "owner", some)
-        )
-        return [row for row in rows if state.counts(row.number)]
-
     def _nearest(
         self,
         state: State,
@@ -453,7 +336,7 @@ class CommittedStore:
     ) -> Found:
         def allowed(row: Row) -> bool:
             return state.counts(row.number) and (
-                conditions is None or conditions.matches(_node(row).metadata)
+                conditions is None or conditions.matches(node_of(row).metadata)
             )
 
         ask = Candidates(
@@ -464,14 +347,14 @@ class CommittedStore:
             exact=self._engine.exact,
             nearest=lambda limit: self._engine.nearest(query, limit, state),
             unsafe=self._engine.unsafe,
-            everything=lambda: self._all(state, NODE),
+            everything=lambda: all_rows(self._engine, state, NODE),
             allowed=allowed,
-            vector=_vector,
+            vector=vector_of,
             number=lambda row: row.number,
         )
         hits = find_nearest(ask)
         engine = "exact" if self._engine.exact else "hnsw"
-        return Found([NodeWithScore(_node(row), score) for row, score in hits], engine)
+        return Found([NodeWithScore(node_of(row), score) for row, score in hits], engine)
 
     # Writing.
 
@@ -484,21 +367,20 @@ class CommittedStore:
         """Give the state for a write, with what an earlier one left behind removed."""
         self._refuse_reading_only()
         state = self._state()
-        if state.header is not None and not self._clean:
-            for first, end in state.hidden:
-                self._engine.remove(first, end)
-            self._engine.remove(state.next, None)
-            self._clean = True
-        return state
+        if state.header is not None and self._clean != state.change:
+            hidden = [(first, end) for first, end in state.hidden]
+            self._engine.remove([*hidden, (state.next, None)])
+            self._clean = state.change
+        return replace(state, hidden=[])
 
     def _commit(self, state: State, gone: Sequence[Row] = ()) -> None:
-        hidden = _ranges(row.number for row in gone)
-        self._clean = False
-        said = replace(state, change=state.change + 1, changed_at=time.time(), hidden=hidden)
-        self._engine.write_state(json.dumps(asdict(said)))
-        for first, end in hidden:
-            self._engine.remove(first, end)
-        self._clean = True
+        hidden = ranges_of(row.number for row in gone)
+        said = next_state(state, hidden)
+        self._clean = -1
+        self._engine.write_state(written(said))
+        if hidden:
+            self._engine.remove([(first, end) for first, end in hidden])
+        self._clean = said.change
 
     def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
         with self._lock:
@@ -506,18 +388,19 @@ class CommittedStore:
             if not checked:
                 return
             state = self._recovered()
-            header = known_header(_header(state))
-            there = self._named(state, DOCUMENT, [one.entry.document_id for one in checked])
+            header = known_header(header_of(state))
+            ids = [one.entry.document_id for one in checked]
+            there = named_rows(self._engine, state, DOCUMENT, ids)
             if there and not replacing:
                 name = shown(json.loads(there[0].data)["id"])
                 message = f"Document {name} is already there. Use upsert to replace it."
                 raise StoreError(message)
             owners = [row.number for row in there]
             self._refuse_taken(state, checked, set(owners))
-            gone = [*there, *self._owned(state, owners)]
-            rows = list(_rows_of(checked, state.next, header.metric))
-            self._clean = False  # until the commit, these are to be removed
-            for some in _portions(rows):
+            gone = [*there, *owned_rows(self._engine, state, owners)]
+            rows = list(rows_of(checked, state.next, header.metric))
+            self._clean = -1  # until the commit, these are to be removed
+            for some in portions(rows):
                 self._engine.put(some)
             norms = [vector_lengths(one.entry.vectors) for one in checked if len(one.entry.nodes)]
             lengths = np.concatenate([np.zeros(1), *norms])
@@ -538,7 +421,7 @@ class CommittedStore:
         self, state: State, checked: Sequence[CheckedEntry], replaced: set[int]
     ) -> None:
         ids = [node.id for one in checked for node in one.entry.nodes]
-        for row in self._named(state, NODE, ids):
+        for row in named_rows(self._engine, state, NODE, ids):
             if row.owner not in replaced:
                 facts = json.loads(row.data)
                 message = (
@@ -546,77 +429,3 @@ class CommittedStore:
                     f"{shown(facts['document'])}. Node ids are unique in an index."
                 )
                 raise StoreError(message)
-
-
-def key_of(name: str) -> str:
-    """Give what stands for an id: plain, and of one length."""
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _portions(some: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(some), ROWS_AT_ONCE):
-        yield some[start : start + ROWS_AT_ONCE]
-
-
-def _ranges(numbers: Iterable[int]) -> Ranges:
-    ranges: Ranges = []
-    for number in sorted(numbers):
-        if ranges and ranges[-1][1] == number:
-            ranges[-1][1] = number + 1
-        else:
-            ranges.append([number, number + 1])
-    return ranges
-
-
-def _rows_of(checked: Sequence[CheckedEntry], number: int, metric: SimilarityMode) -> Iterator[Row]:
-    """Give the rows of documents: each, then its nodes."""
-    for one in checked:
-        entry, owner = one.entry, number
-        facts = {"id": entry.document_id, "hash": entry.content_hash, "metadata": one.metadata}
-        yield Row(owner, DOCUMENT, key_of(entry.document_id), owner, json.dumps(facts))
-        search, safe = searchable(entry.vectors, metric)
-        for at, (node, data) in enumerate(zip(entry.nodes, one.node_metadata, strict=True)):
-            number += 1
-            said = {
-                "id": node.id, "document": node.document_id, "text": node.text,
-                "start": node.start, "end": node.end, "metadata": data,
-            }  # fmt: skip
-            vector = base64.b64encode(np.ascontiguousarray(entry.vectors[at], "<f4").tobytes())
-            yield Row(
-                number, NODE, key_of(node.id), owner, json.dumps(said), vector.decode(),
-                safe=bool(safe[at]), search=search[at].tolist(),
-            )  # fmt: skip
-        number += 1
-
-
-def searchable(vectors: Vectors, metric: SimilarityMode) -> tuple[Vectors, Any]:
-    """Give vectors as an engine compares them: of length 1 for cosine, zeros where unsafe."""
-    safe = safe_rows(vectors)
-    exact = np.where(safe[:, None], vectors, 0).astype(np.float64)
-    if metric is SimilarityMode.COSINE:
-        exact /= np.where(safe, vector_lengths(vectors), 1)[:, None]
-    return exact.astype(np.float32), safe
-
-
-def _header(state: State) -> Header | None:
-    if state.header is None:
-        return None
-    facts = deepcopy(state.header)
-    return Header(**{**facts, "metric": SimilarityMode(facts["metric"])})
-
-
-def _plain(header: Header) -> dict[str, Any]:
-    return {**asdict(header), "metric": header.metric.value}
-
-
-def _node(row: Row) -> Node:
-    facts = json.loads(row.data)
-    return Node(
-        facts["text"], facts["id"], facts["document"], facts["start"], facts["end"],
-        decode_metadata(facts["metadata"]),
-    )  # fmt: skip
-
-
-def _vector(row: Row) -> Vector:
-    vector: Vector = np.frombuffer(base64.b64decode(row.vector), "<f4").astype(np.float32)
-    return vector
