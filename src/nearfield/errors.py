@@ -33,13 +33,26 @@ fact of the class: the same call may succeed later without a change.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class NearfieldError(Exception):
     """The root of all errors raised on purpose by nearfield."""
 
     retryable: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross to another process whole: more arguments than the message are attributes."""
+        return _made_again, (type(self), self.args, dict(self.__dict__))
+
+
+def _made_again(
+    kind: type[NearfieldError], arguments: tuple[Any, ...], attributes: dict[str, Any]
+) -> NearfieldError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigError(NearfieldError, ValueError):

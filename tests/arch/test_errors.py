@@ -2,6 +2,7 @@
 
 import builtins
 import inspect
+import pickle
 import re
 
 import nearfield.errors
@@ -59,3 +60,16 @@ def test_the_drawing_marks_exactly_the_retryable_errors():
 def test_every_drawn_builtin_exists():
     for _, builtin, _ in drawn().values():
         assert builtin is None or issubclass(getattr(builtins, builtin), Exception)
+
+
+def test_errors_cross_to_another_process_whole():
+    """With message, arguments and attributes, however they are made."""
+    for error in (
+        nearfield.errors.ConfigError("what, why"),
+        nearfield.errors.ReadError("what, why", path="a.txt"),
+        nearfield.errors.MissingDependencyError("what", extra="ray", install="pip"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)

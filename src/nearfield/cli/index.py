@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nearfield.cli.dry_run import tell_estimate
-from nearfield.cli.indexing import facts, opened, stopping, tell
+from nearfield.cli.indexing import embed_by_ray, facts, opened, stopping, tell
 from nearfield.cli.main import INTERRUPTED
 from nearfield.cli.options import index_option, json_option, model_option
 
@@ -52,6 +52,12 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be done and what it costs; do nothing of it."
 )
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Embed by the workers of a Ray cluster: HOST:6379, ray://HOST:10001, auto, or local.",
+)
 @model_option
 @json_option
 def command(
@@ -67,6 +73,7 @@ def command(
     chunk_size: int | None,
     chunk_overlap: int | None,
     dry_run: bool,
+    address: str | None,
     model: str | None,
     as_json: bool,
 ) -> int:
@@ -108,13 +115,17 @@ def command(
             found = index.estimate(chain(first, documents), removable=removable, total=total)
             tell_estimate(found, index.embed_model, reader.skipped, index_path, as_json=as_json)
             return 0
-        report = index.ingest(
-            chain(first, documents),
-            removable=reader.covers if prune else None,
-            show_progress=True,
-            total=total,
-            stop=stop,
-        )
+        removable = reader.covers if prune else None
+        if address is not None:
+            report = embed_by_ray(index, reader, address, removable=removable, stop=stop)
+        else:
+            report = index.ingest(
+                chain(first, documents),
+                removable=removable,
+                show_progress=True,
+                total=total,
+                stop=stop,
+            )
         done = facts(report, reader, index)
     done["interrupted"] = stop.is_set()
     tell(done, index_path, as_json=as_json)

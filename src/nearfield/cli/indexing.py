@@ -12,11 +12,13 @@ import click
 from nearfield.cli.output import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from nearfield.cli.place import Place
     from nearfield.core.drafts import IngestReport
+    from nearfield.core.index import VectorStoreIndex
     from nearfield.core.readers import PathReader
+    from nearfield.core.schema import Metadata
     from nearfield.core.store import VectorStore
 
 
@@ -58,6 +60,44 @@ def stopping() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def embed_by_ray(
+    index: VectorStoreIndex,
+    reader: PathReader,
+    address: str,
+    *,
+    removable: Callable[[str, Metadata], bool] | None,
+    stop: threading.Event,
+) -> IngestReport:
+    """Bring an index in step with files by the workers of a Ray cluster.
+
+    Args:
+        index: The index, open.
+        reader: Of the files; the workers must see them under the same paths.
+        address: The cluster's.
+        removable: As for :meth:`~nearfield.core.writable.WritableIndex.ingest`.
+        stop: Ends the work after the window at hand, once set.
+
+    Returns:
+        What was done.
+    """
+    from nearfield.core.embeddings.rebuild import name_of  # noqa: PLC0415
+    from nearfield.distributed import embed_dataset  # noqa: PLC0415
+
+    name = name_of(index.embed_model)
+    if name is None:
+        message = "--ray needs a model that has a name: each worker makes its own. Name it: --model"
+        raise click.UsageError(message)
+    return embed_dataset(
+        reader,
+        name,
+        index.store,
+        address=address,
+        removable=removable,
+        show_progress=True,
+        stop=stop,
+    )
 
 
 def facts(report: IngestReport, reader: PathReader, index: Any) -> dict[str, Any]:

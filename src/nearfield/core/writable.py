@@ -41,6 +41,23 @@ class WritableIndex(ABC):
     def _header(self, dim: int) -> Header:
         """Give the header of a new store."""
 
+    def prepare(self) -> Header:
+        """Give a new store its header before anything is written; check that of an old one.
+
+        Returns:
+            The header.
+
+        Raises:
+            ModelMismatchError: The store was made by another model.
+        """
+        header = self.store.header
+        if header is None:
+            model = self.embed_model
+            dim = model.dim or model.encode(["a word to measure by"]).shape[1]
+            header = self._header(dim)
+            self.store.initialize(header)
+        return header
+
     def _stream(self) -> Ingest:
         return Ingest(self.store, self.embed_model, self._header, self._insert_batch_size)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from nearfield.core.schema import Document
 
 _log = logging.getLogger("nearfield.readers")
+MOST_FILES_OF_A_PART = 256
 
 
 class Reading(ABC):
@@ -114,6 +117,27 @@ class Reading(ABC):
         """Give the number of files that will be read or skipped; they are looked for, not read."""
         return sum(1 for _ in self._files())
 
+    def parts(self, size_bytes: int) -> Iterator[Part]:
+        """Give readers of a few files each, which may be sent to other processes.
+
+        Args:
+            size_bytes: Of how many bytes of files a part is, about.
+
+        Yields:
+            The parts, in order; together they read what this reader reads.
+        """
+        files: list[FoundFile | SkippedFile] = []
+        size = 0
+        for file in self._files():
+            files.append(file)
+            with suppress(OSError):  # which reading it will tell
+                size += os.path.getsize(file.path)
+            if size >= size_bytes or len(files) >= MOST_FILES_OF_A_PART:
+                yield Part(self._file_reader, files, raise_on_error=self._raise_on_error)
+                files, size = [], 0
+        if files:
+            yield Part(self._file_reader, files, raise_on_error=self._raise_on_error)
+
     def _at_once(
         self, workers: int
     ) -> Iterator[tuple[FoundFile | SkippedFile, list[Document] | ReadError]]:
@@ -161,3 +185,29 @@ class Reading(ABC):
             first = self.skipped[0]
             message = f"None of {len(self.skipped)} files could be read; the first: {first.reason}"
             raise ReadError(message, path=first.path)
+
+
+class Part(Reading):
+    """Some of the files of a reader; see :meth:`Reading.parts`.
+
+    Args:
+        file_reader: Reads a file.
+        files: Which.
+        raise_on_error: Whether to stop at the first file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        file_reader: FileReader,
+        files: list[FoundFile | SkippedFile],
+        *,
+        raise_on_error: bool,
+    ) -> None:
+        super().__init__(file_reader, raise_on_error=raise_on_error, num_workers=1)
+        self._listed = files
+
+    def _files(self) -> Iterator[FoundFile | SkippedFile]:
+        yield from self._listed
+
+    def _nothing_read(self) -> None:
+        """Take it as it is: there may be more to read in other parts."""

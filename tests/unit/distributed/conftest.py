@@ -1,0 +1,42 @@
+"""A real Ray cluster of two nodes on this machine, and a corpus."""
+
+import pytest
+
+OBJECTS = 100 << 20
+
+
+@pytest.fixture(scope="package")
+def cluster():
+    """Give the address of a cluster: a head without cores, and two nodes of one core each."""
+    patience = pytest.MonkeyPatch()
+    patience.setenv("RAY_raylet_start_wait_time_s", "120")
+    # The nodes listen at this machine's own address, which tests may not open themselves.
+    patience.setattr("nearfield.distributed.cluster._knock", lambda address: None)
+    import ray
+    from ray.cluster_utils import Cluster
+
+    node = {"object_store_memory": OBJECTS}
+    head = {"num_cpus": 0, "include_dashboard": False, **node}
+    running = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            running.add_node(num_cpus=1, **node)
+        running.wait_for_nodes()
+        yield running.address
+    finally:
+        ray.shutdown()
+        running.shutdown()
+        patience.undo()
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Give a folder of 48 small texts, each of several nodes."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(48):
+        sentences = [
+            f"Sentence {n} of text {number} is about item {n * number}." for n in range(60)
+        ]
+        (folder / f"t{number:02}.txt").write_text(" ".join(sentences))
+    return folder
