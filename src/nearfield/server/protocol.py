@@ -81,6 +81,11 @@ class PatientProtocol(HttpToolsProtocol):  # type: ignore[misc] # optional: Any
         super().on_message_begin()
         self._await("head")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes after the body was not looked at by anyone, and is dropped."""
+        if self._awaits == "head":
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Hear that a request's head is there."""
         self._await("body")

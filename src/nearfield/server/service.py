@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +16,13 @@ from nearfield.errors import ConfigError, StoreError, UnknownModelError
 from nearfield.server.batcher import Batcher
 from nearfield.server.lane import lane_of
 from nearfield.server.metrics import Metrics
+from nearfield.server.refusal import unavailable
 from nearfield.server.schedule import Room
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from nearfield.core.embeddings import InputType
     from nearfield.core.rerank import Reranker
@@ -138,23 +141,34 @@ class Service:
         work = await self._batcher(model).run(texts, input_type)
         return Embedded(work.vectors, work.tokens, work.cut)
 
-    async def aside(self, call: Callable[..., T], *args: Any, texts: int = 1) -> T:
+    async def aside(
+        self,
+        call: Callable[..., T],
+        *args: Any,
+        texts: int = 1,
+        turn: AbstractAsyncContextManager[Any] | None = None,
+    ) -> T:
         """Call a function in a thread, as one of the requests that the queue has room for.
 
         Args:
             call: The function.
             args: What it is called with.
             texts: How many texts it works on.
+            turn: A lock to hold meanwhile.
 
         Returns:
             What it gives.
 
         Raises:
-            Refusal: There is no room; status 429.
+            Refusal: There is no room (429), or it took too long (503).
         """
         self._room.enter(texts, self.retry_after_s)
         try:
-            return await asyncio.to_thread(call, *args)
+            async with asyncio.timeout(self.config.limits.request_timeout_s):
+                async with turn or nullcontext():
+                    return await asyncio.to_thread(call, *args)
+        except TimeoutError:
+            raise unavailable("The request took too long.") from None
         finally:
             self._room.leave(texts)
 

@@ -252,6 +252,16 @@ def test_endless_headers_are_cut_off(strict):
     assert works(strict)
 
 
+def test_headers_after_a_body_are_neither_kept_nor_believed(locked):
+    """The key must stand where it is looked for."""
+    body = b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n'
+    with locked.connect() as sock:
+        sock.sendall(head("Transfer-Encoding: chunked\r\n") + body)
+        sock.sendall(f"Authorization: Bearer {KEY}\r\n".encode() + b"x: y\r\n" * 1000 + b"\r\n")
+
+        assert b" 401 " in sock.recv(65536)
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -30,8 +30,8 @@ def router(service: Service) -> APIRouter:
     turns: dict[str, asyncio.Lock] = {}  # a reranker uses all cores; two at once gain nothing
 
     async def scores(name: str, model: Reranker, query: str, texts: Sequence[str]) -> Vector:
-        async with turns.setdefault(name, asyncio.Lock()):
-            return await service.aside(model.rerank, query, texts, texts=len(texts))
+        turn = turns.setdefault(name, asyncio.Lock())
+        return await service.aside(model.rerank, query, texts, texts=len(texts), turn=turn)
 
     async def rerank(body: RerankBody) -> Reranked:
         """Rank texts by how well they answer a question."""
