@@ -234,7 +234,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(open_page, site, name):
     page.locator(".result").first.wait_for()
     open_view(page, name).locator("*").first.wait_for()
 
-    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_every_control_has_a_name(page):

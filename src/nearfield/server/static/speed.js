@@ -59,7 +59,12 @@ function draw(root, results) {
       conditions(results),
     ),
   );
-  new ResizeObserver(() => plot(figure, ran, choose.value)).observe(figure);
+  let drawn = 0;
+  new ResizeObserver(() => {
+    if (figure.clientWidth === drawn) return; // drawing changes the height
+    drawn = figure.clientWidth;
+    plot(figure, ran, choose.value);
+  }).observe(figure);
 }
 
 const distance = (one) => Math.max(LEAST_DISTANCE, one.cosine_min === null ? 0 : 1 - one.cosine_min);
