@@ -15,7 +15,7 @@ from nearfield.cli.main import run
 from nearfield.core.readers import PathReader
 from nearfield.core.settings import Settings
 from nearfield.distributed import embed_dataset, job
-from nearfield.errors import ConfigError, ModelMismatchError, ReadError, StoreError
+from nearfield.errors import ConfigError, ModelMismatchError, ReadError
 from nearfield.stores.lance import LanceStore
 from nearfield.testing.fake import FakeEmbedding
 
@@ -214,3 +214,19 @@ def test_what_fails_is_told_as_in_one_process(cluster, corpus, tmp_path):
             embed_dataset([corpus], "bundled", out, address=cluster, **wrong)
     with Settings.override(embed_model=FakeEmbedding(8)), pytest.raises(ConfigError, match="Name"):
         embed_dataset([corpus], None, out, address=cluster)
+
+
+@pytest.mark.soak
+def test_twenty_thousand_nodes_are_those_of_one_process(cluster, tmp_path):
+    """The standard library's own files, by the native engine; vectors bit for bit."""
+    import sysconfig
+    from pathlib import Path
+
+    standard = Path(sysconfig.get_paths()["stdlib"])
+    with Settings.override(chunk_size=64, chunk_overlap=0):
+        reader = PathReader(sorted(path for path in standard.glob("*.py")), relative_to=standard)
+        with VectorStoreIndex(store=LanceStore(tmp_path / "one"), embed_model="bundled") as index:
+            index.ingest(reader.iter_data())
+        report = embed_dataset(reader, "bundled", f"lance://{tmp_path}/many", address=cluster)
+    assert report.nodes >= 20_000
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")

@@ -10,6 +10,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nearfield.core.progress import progress
@@ -128,7 +129,11 @@ class Reading(ABC):
         """
         files: list[FoundFile | SkippedFile] = []
         size = 0
-        for file in self._files():
+        for found in self._files():
+            # Another process may stand in another folder.
+            file = found
+            if isinstance(found, FoundFile):
+                file = replace(found, path=os.path.abspath(found.path))
             files.append(file)
             with suppress(OSError):  # which reading it will tell
                 size += os.path.getsize(file.path)
