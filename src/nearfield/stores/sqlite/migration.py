@@ -33,6 +33,7 @@ from nearfield.stores.sqlite import fail_points, schema
 from nearfield.stores.sqlite.blocks import BLOCK_ROWS, replace_vectors, row_vectors
 from nearfield.stores.sqlite.connection import Connections, connect, translated
 from nearfield.stores.sqlite.opening import prepare
+from nearfield.stores.sqlite.prepared import PreparedVectors, prepared_vectors
 from nearfield.stores.sqlite.reading import iterate_nodes
 from nearfield.stores.sqlite.snapshot import snapshot_path
 
@@ -166,7 +167,11 @@ class Migration:
             StoreError: An earlier migration can still be rolled back.
             NearfieldError: Something failed; the index is as it was.
         """
-        with self._connections.writing() as connection:
+        # Writers wait from here on only while vectors are written, not while they are looked up.
+        with (
+            self._prepared(renewed(self.header).dim, embed, seen or 0) as ready,
+            self._connections.writing() as connection,
+        ):
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
                 return False
@@ -177,6 +182,8 @@ class Migration:
             fail_points.reach("kept-before")
 
             def vectors(rows: list[int], dim: int) -> Vectors:
+                if rows[-1] < ready.end:
+                    return ready.read(rows)
                 return as_matrix(embed(_texts(connection, rows)), rows=len(rows), dim=dim)
 
             _replace_all(connection, state, new, vectors)
@@ -282,6 +289,19 @@ class Migration:
             kept.execute("COMMIT")
         work.replace(goal)
         sync_folder(goal.parent)
+
+    @contextmanager
+    def _prepared(self, dim: int, embed: Embed, end: int) -> Iterator[PreparedVectors]:
+        """Lay the new vectors out by row, block by block, while others read and write."""
+        with prepared_vectors(self._beside("-migration-vectors"), dim, end) as ready:
+            for first in range(0, end, BLOCK_ROWS):
+                last = min(first + BLOCK_ROWS, end) - 1
+                with self._connections.reading() as connection:
+                    nodes = dict(iterate_nodes(connection, first, last))
+                if nodes:
+                    texts = [node.text for node in nodes.values()]
+                    ready.write(list(nodes), as_matrix(embed(texts), rows=len(texts), dim=dim))
+            yield ready
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
