@@ -50,8 +50,8 @@ struct kernels {
    * over a block of inputs; panels of weights lie `panel` apart. */
   void (*tile)(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
                int inputs, int rows, int32_t *sums);
-  /* Those sums to floats: scales, what is there already (the bias for all rows, or the rows
-   * of the blocks before, `before_stride` apart), activation, residual (or NULL). */
+  /* Those sums to floats: scales, what they are added to (the bias for all rows, or rows
+   * `before_stride` apart), activation, residual (or NULL). */
   void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
                  const float *before, ptrdiff_t before_stride, enum activation activation,
                  const float *residual, float *y, ptrdiff_t stride);

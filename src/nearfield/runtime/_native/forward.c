@@ -88,39 +88,29 @@ static void quantise_row(const struct run *run, const float *x, int width, int r
   }
 }
 
-/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height. */
+/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height,
+ * one block of inputs after the other: those after the first add to what is in y. */
 static void matrix_product(const struct run *run, const struct linear *linear,
                            enum activation activation, const float *residual, float *y, int a,
                            int b) {
   const struct kernels *kernels = run->kernels;
   const struct workspace *w = run->w;
   int32_t sums[MAX_TILE * GROUP];
-  float partial[MAX_TILE * GROUP];
   int tokens = run->item->tokens, columns = kernels->tile_columns, inputs = linear->inputs;
-  int last = blocks_of(inputs) - 1;
-  ptrdiff_t panel = (ptrdiff_t)PANEL * inputs;
-  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
+  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows, blocks = blocks_of(inputs);
   for (int n = a * GROUP; n < b * GROUP; n += columns)
-    for (int t = 0; t < tiles; t++) {
-      int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
-      ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
-      const float *before = linear->bias + n;
-      ptrdiff_t before_stride = 0;
-      for (int k = 0; k <= last; k++) {
-        const float *row_scale = w->scale + (ptrdiff_t)k * tokens + m;
-        const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
-        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs,
-                      linear->weight + (ptrdiff_t)n * inputs + k * BLOCK * PANEL, panel,
-                      block_width(inputs, k), rows, sums);
-        if (k == last) {
-          kernels->finish(sums, rows, row_scale, scale, before, before_stride, activation,
-                          residual ? residual + at : NULL, y + at, linear->outputs);
-        } else {
-          kernels->finish(sums, rows, row_scale, scale, before, before_stride, IDENTITY, NULL,
-                          partial, GROUP);
-          before = partial;
-          before_stride = GROUP;
-        }
+    for (int k = 0; k < blocks; k++) {
+      const int16_t *weight = linear->weight + (ptrdiff_t)n * inputs + k * BLOCK * PANEL;
+      const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
+      for (int t = 0; t < tiles; t++) {
+        int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
+        ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
+        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs, weight,
+                      (ptrdiff_t)PANEL * inputs, block_width(inputs, k), rows, sums);
+        kernels->finish(sums, rows, w->scale + (ptrdiff_t)k * tokens + m, scale,
+                        k ? y + at : linear->bias + n, k ? linear->outputs : 0,
+                        k == blocks - 1 ? activation : IDENTITY,
+                        residual && !k ? residual + at : NULL, y + at, linear->outputs);
       }
     }
 }
