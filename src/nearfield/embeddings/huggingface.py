@@ -50,6 +50,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
         model_kwargs: ``file_name``, ``export``, ``provider`` (ONNX), ``ov_config`` (OpenVINO),
             ``dtype`` or ``torch_dtype`` and whatever else transformers takes (torch).
         truncate_dim: Keep so many leading numbers of each vector.
+        similarity_fn_name: ``"cosine"``, ``"dot"`` or ``"euclidean"``, in place of the model's own.
         revision: A branch, tag, commit or ``"refs/pr/N"``.
         prompts: Prompts by name (``"query"``, ``"document"``, ...); ``{}`` for none at all.
         on_truncation: ``"warn"``, ``"error"`` or ``"ignore"`` texts the model cannot read whole.
@@ -87,6 +88,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
         callback_manager: object = None,
         model_kwargs: Mapping[str, Any] | None = None,
         truncate_dim: int | None = None,
+        similarity_fn_name: str | None = None,
         revision: str | None = None,
         prompts: Mapping[str, str] | None = None,
         on_truncation: OnTruncation = "warn",
@@ -112,6 +114,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
             max_length=max_length,
             normalize=normalize,
             truncate_dim=truncate_dim,
+            similarity=similarity_fn_name,
             batch_texts=embed_batch_size,
             threads=Settings.threads if threads is None else threads,
             on_truncation=on_truncation,

@@ -47,7 +47,7 @@ def load_model(
         MissingDependencyError: The backend's library is not installed.
     """
     check_max_length(folder, options)
-    mode = trained_similarity(folder)
+    mode = trained_similarity(folder, options.similarity)
     # Each backend is loaded when asked for: its library may be slow, or absent.
     if backend == "torch":
         from nearfield.runtime.torch import load_torch  # noqa: PLC0415
@@ -71,11 +71,25 @@ def load_model(
     )
 
 
-def trained_similarity(folder: ModelFolder) -> SimilarityMode:
-    """Give the comparison a folder names; cosine for one that has no counterpart here."""
-    named = folder.similarity
-    known = named in {"cosine", "dot", "euclidean"}
-    return SimilarityMode(named) if known else SimilarityMode.COSINE
+def trained_similarity(folder: ModelFolder, asked: str | None = None) -> SimilarityMode:
+    """Give the comparison that was asked for, or else the one a folder names.
+
+    Args:
+        folder: The folder.
+        asked: A comparison in place of the folder's own.
+
+    Raises:
+        ConfigError: It is none that vectors are compared by here, such as ``"manhattan"``.
+    """
+    named = str(getattr(asked, "value", asked) or folder.similarity)
+    try:
+        return SimilarityMode(named)
+    except ValueError as error:
+        message = (
+            f"{folder.path} is to be compared by {named!r}, which is not known here. Pass "
+            "similarity_fn_name='cosine', 'dot' or 'euclidean'."
+        )
+        raise ConfigError(message) from error
 
 
 def native_engine(folder: ModelFolder, head: Head, threads: int | None) -> Engine:

@@ -36,6 +36,7 @@ class Options:
         max_length: A limit of tokens in place of the model's own.
         normalize: Scale the vectors to length 1 even if the model does not.
         truncate_dim: Keep so many numbers of each vector.
+        similarity: How vectors are to be compared, in place of the model's own way.
         batch_texts: The most texts in one padded batch; by tokens alone when ``None``.
         threads: Threads of the native engine, and of ONNX Runtime and OpenVINO.
         on_truncation: What to do about texts that are too long.
@@ -51,6 +52,7 @@ class Options:
     max_length: int | None = None
     normalize: bool = True
     truncate_dim: int | None = None
+    similarity: str | None = None
     batch_texts: int | None = None
     threads: int | None = None
     on_truncation: OnTruncation = "warn"

@@ -180,6 +180,8 @@ def load_torch(
     further = {"local_files_only": True, **options.further}
     if options.truncate_dim is not None:
         further["truncate_dim"] = options.truncate_dim
+    if options.similarity is not None:
+        further["similarity_fn_name"] = {"dot_product": "dot"}.get(mode.value, mode.value)
     try:
         model = library.SentenceTransformer(
             str(folder.path),

@@ -296,11 +296,11 @@ def test_export_forbidden_and_no_graph_is_an_error(folder):
 
 @pytest.mark.torch
 def test_a_keyword_only_sentence_transformers_knows_leads_there_and_is_said():
-    model = HuggingFaceEmbedding(str(BERT), similarity_fn_name="dot")
+    model = HuggingFaceEmbedding(str(BERT), config_kwargs={"hidden_dropout_prob": 0.5})
 
     assert model.backend == "torch"
-    assert "backend='torch' (for 'similarity_fn_name')" in repr(model)
-    assert model._model.similarity_fn_name == "dot"
+    assert "backend='torch' (for 'config_kwargs')" in repr(model)
+    assert model._model[0].auto_model.config.hidden_dropout_prob == 0.5
 
 
 @pytest.mark.torch
