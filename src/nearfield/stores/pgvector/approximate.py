@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,21 @@ _OPERATORS_OF = {
 }
 
 
-def build(connection: Any, state: State, *, recall: float, memory_mb: int) -> None:
+class Built(NamedTuple):
+    """An approximate index, as it was measured when made.
+
+    Attributes:
+        kind: What it holds: ``"vector"`` or ``"halfvec"``.
+        effort: How many candidates it looks at (``hnsw.ef_search``).
+        recall: What part of the true ten best it found with so many.
+    """
+
+    kind: str
+    effort: int
+    recall: float
+
+
+def build(connection: Any, state: State, *, recall: float, memory_mb: int) -> Built | None:
     """Make the approximate index, or make it anew, and find out how hard it must look.
 
     Args:
@@ -47,10 +61,13 @@ def build(connection: Any, state: State, *, recall: float, memory_mb: int) -> No
         state: Of the index, locked; with a header.
         recall: What part of the true ten best it is to find, on average.
         memory_mb: How much memory the server may use to build it.
+
+    Returns:
+        What was measured; ``None`` where no such index can be made, or of nothing.
     """
     header = state.header
     if header is None or header.dim > MAX_DIM or not state.nodes:
-        return
+        return None
     half = header.dim > MAX_VECTOR_DIM or state.nodes >= HALF_FROM_NODES
     kind = "halfvec" if half else "vector"
     connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", (f"{memory_mb}MB",))
@@ -67,6 +84,7 @@ def build(connection: Any, state: State, *, recall: float, memory_mb: int) -> No
         "UPDATE state SET ann = %s, ann_effort = %s, ann_recall = %s",
         (kind, state.ann_effort, found),
     )
+    return Built(kind, state.ann_effort, found)
 
 
 def find_nearly(ask: Question, state: State, effort: int | None = None) -> list[tuple[int, float]]:

@@ -323,15 +323,18 @@ class PGVectorStore:
         with self._connections.reading() as connection:
             return upkeep.problems(connection, schema.read_state(connection))
 
-    def build_ann(self) -> None:
+    def build_ann(self) -> approximate.Built | None:
         """Make the HNSW index now, or anew, whatever the size, and measure its recall.
 
         Worth a call after a large load into a store opened with ``ann_from_nodes=None``:
         an index made at once is made faster than one that grows. Writers wait meanwhile.
+
+        Returns:
+            What was measured; ``None`` for an empty index, or one of vectors too long.
         """
         with self._connections.writing() as connection:
             state = schema.read_state(connection, lock=True)
-            approximate.build(
+            return approximate.build(
                 connection, state, recall=self._recall, memory_mb=self._build_memory_mb
             )
 
