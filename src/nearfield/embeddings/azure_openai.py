@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nearfield.errors import ConfigError
 from nearfield.remote.connection import AzureConnection
 from nearfield.remote.embedding import RemoteEmbedding
-from nearfield.remote.secret import Secret
+from nearfield.remote.secret import Secret, SecretHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ class AzureOpenAIEmbedding(RemoteEmbedding):
             _named("azure_endpoint", azure_endpoint, "AZURE_OPENAI_ENDPOINT"),
             Secret(api_key, "AZURE_OPENAI_API_KEY"),
             timeout_s=timeout,
-            headers=default_headers or {},
+            headers=SecretHeaders(default_headers),
             deployment=_named("azure_deployment", azure_deployment or deployment_name, None),
             api_version=_named("api_version", api_version, "OPENAI_API_VERSION"),
             token_provider=azure_ad_token_provider,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from nearfield.remote.connection import Connection
 from nearfield.remote.embedding import RemoteEmbedding
-from nearfield.remote.secret import Secret
+from nearfield.remote.secret import Secret, SecretHeaders
 from nearfield.wire.openai import MAX_TEXT_TOKENS
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class OpenAIEmbedding(RemoteEmbedding):
             api_base or environment or DEFAULT_BASE,
             Secret(api_key, "OPENAI_API_KEY"),
             timeout_s=timeout,
-            headers=default_headers or {},
+            headers=SecretHeaders(default_headers),
             organization=organization,
         )
         super().__init__(

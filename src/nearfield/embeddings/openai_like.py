@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nearfield.remote.connection import Connection
 from nearfield.remote.embedding import RemoteEmbedding
-from nearfield.remote.secret import Secret
+from nearfield.remote.secret import Secret, SecretHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ class OpenAILikeEmbedding(RemoteEmbedding):
             Secret(api_key),
             needs_key=False,
             timeout_s=timeout,
-            headers=default_headers or {},
+            headers=SecretHeaders(default_headers),
         )
         super().__init__(
             connection,

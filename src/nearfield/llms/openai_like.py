@@ -9,7 +9,7 @@ from nearfield.core.report import EmbeddingReport, reporting
 from nearfield.core.retry import RetryPolicy
 from nearfield.remote.connection import Connection
 from nearfield.remote.openai import Service
-from nearfield.remote.secret import Secret
+from nearfield.remote.secret import Secret, SecretHeaders
 from nearfield.remote.tracing import traced
 from nearfield.wire.chat import chat_request, read_chat_event, read_chat_reply
 
@@ -80,7 +80,7 @@ class OpenAILikeLLM:
             Secret(api_key, "OPENAI_API_KEY" if own else None),
             needs_key=own,
             timeout_s=timeout,
-            headers=default_headers or {},
+            headers=SecretHeaders(default_headers),
         )
         self._service = Service(
             self.connection,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nearfield.errors import AuthenticationError, ConfigError
-from nearfield.remote.secret import Secret
+from nearfield.remote.secret import Secret, SecretHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 LOCAL_WAY_OUT = "For a model that needs no key, use Settings.embed_model = 'local'."
 _NO_KEY = "no-key-needed"
@@ -26,7 +26,7 @@ class Connection:
         key: The key.
         needs_key: Whether it must have one.
         timeout_s: Seconds for a whole request, its answer included.
-        headers: Further headers of every request.
+        headers: Further headers of every request; a pickle leaves them behind, as it does the key.
         organization: OpenAI's organisation id.
     """
 
@@ -35,7 +35,7 @@ class Connection:
     key: Secret = field(default_factory=Secret)
     needs_key: bool = True
     timeout_s: float = 60.0
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: SecretHeaders = field(default_factory=SecretHeaders)
     organization: str | None = None
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Connection:
             "api_key": self.login(),
             "base_url": self.base_url,
             "organization": self.organization,
-            "default_headers": dict(self.headers) or None,
+            "default_headers": self.headers.reveal() or None,
             "timeout": self.timeout_s,
             "max_retries": 0,
         }

@@ -1,4 +1,4 @@
-"""A key that does not show."""
+"""Keys, and headers that may hold some, that do not show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|key)-[\w*.-]{6,}")
 
@@ -57,4 +57,37 @@ class Secret:
 
     def __deepcopy__(self, _memo: object) -> Self:
         """Share the secret with copies in the same process."""
+        return self
+
+
+class SecretHeaders:
+    """Headers whose values may be keys: not in ``repr``, not in a pickle, shared by copies.
+
+    Args:
+        values: The headers, by name.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def reveal(self) -> dict[str, str]:
+        """Give the headers."""
+        return dict(self._values)
+
+    def __repr__(self) -> str:
+        """Show nothing of them."""
+        return "SecretHeaders(...)"
+
+    def __reduce__(self) -> tuple[type[SecretHeaders], tuple[()]]:
+        """Leave the headers behind when pickled."""
+        return SecretHeaders, ()
+
+    def __copy__(self) -> Self:
+        """Share the headers with copies in the same process."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Share the headers with copies in the same process."""
         return self

@@ -317,3 +317,14 @@ def test_totals_add_up_over_calls_and_threads(make):
         thread.join()
     totals = model.totals
     assert (totals.texts, totals.requests, totals.tokens) == (16, 8, 32)
+
+
+def test_a_pickle_holds_no_header(server):
+    """A gateway's key often travels in a header of its own."""
+    model = OpenAIEmbedding(
+        api_key="sk-test", api_base=server.url, default_headers={"x-gateway-key": "hush-hush"}
+    )
+
+    assert b"hush-hush" not in pickle.dumps(model)
+    assert "hush-hush" not in repr(vars(model))
+    assert copy.deepcopy(model).connection.headers.reveal() == {"x-gateway-key": "hush-hush"}

@@ -88,7 +88,8 @@ def _run_in_pool(
     running: dict[futures.Future[object], Batch] = {}
     waiting = iter(batches)
     failure: Exception | None = None
-    with futures.ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed") as pool:
+    pool = futures.ThreadPoolExecutor(workers, thread_name_prefix="nearfield-embed")
+    try:
         ended: list[tuple[Batch, futures.Future[object]]] = []
         while True:
             # New work first: the workers must not wait while the last results are kept.
@@ -104,6 +105,10 @@ def _run_in_pool(
             done = futures.wait(running, return_when=futures.FIRST_COMPLETED).done
             ended = [(running.pop(future), future) for future in done]
             failure = failure or next((e for _, f in ended if (e := _failure(f))), None)
+    except BaseException:  # Ctrl-C: what is under way cannot be stopped, but need not be awaited
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     if failure is not None:
         raise failure
 

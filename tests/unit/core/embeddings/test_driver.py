@@ -69,3 +69,28 @@ def test_a_plan_with_a_budget_closes_a_batch_when_its_weight_is_reached():
     batches = make_plan(texts, batch_size=10, budget=Budget(4, len)).batches()
     assert [batch.texts for batch in batches] == [["aa", "bb"], ["c"], ["dddddddd"], ["e"]]
     assert [batch.rows for batch in batches] == [[0, 1], [2], [3], [4]]
+
+
+def test_ctrl_c_does_not_wait_for_batches_under_way():
+    go_on, slow_ended = threading.Event(), threading.Event()
+
+    class Interrupted(BaseEmbedding):
+        def _encode(self, texts, input_type):
+            if "slow" in texts:
+                go_on.wait(10)
+                slow_ended.set()
+            return [[1.0, 2.0]] * len(texts)
+
+        @property
+        def dim(self):  # asked for when a batch is kept, on the caller's thread
+            if threading.current_thread() is threading.main_thread() and self.armed:
+                raise KeyboardInterrupt
+
+    model = Interrupted("interrupted", 1, num_workers=2)
+    model.armed = True
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.encode(["slow", "quick", "never"])
+        assert not slow_ended.is_set()
+    finally:
+        go_on.set()
