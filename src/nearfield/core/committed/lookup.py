@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, TypeVar
 
 from nearfield.core.committed.rows import NODE, key_of
+from nearfield.core.store_checks import shown
+from nearfield.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from nearfield.core.committed.engine import Engine
     from nearfield.core.committed.rows import Row
     from nearfield.core.committed.state import State
+    from nearfield.core.store_checks import CheckedEntry
 
 ROWS_AT_ONCE = 1_000
 _Thing = TypeVar("_Thing")
@@ -48,3 +51,22 @@ def portions(some: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
     """Give a sequence in parts that an engine takes at once."""
     for start in range(0, len(some), ROWS_AT_ONCE):
         yield some[start : start + ROWS_AT_ONCE]
+
+
+def refuse_taken(
+    engine: Engine, state: State, checked: Sequence[CheckedEntry], replaced: set[int]
+) -> None:
+    """Refuse node ids that belong to documents other than those being replaced.
+
+    Raises:
+        StoreError: There is one.
+    """
+    ids = [node.id for one in checked for node in one.entry.nodes]
+    for row in named_rows(engine, state, NODE, ids):
+        if row.owner not in replaced:
+            facts = json.loads(row.data)
+            message = (
+                f"Node id {shown(facts['id'])} already belongs to document "
+                f"{shown(facts['document'])}. Node ids are unique in an index."
+            )
+            raise StoreError(message)

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nearfield.core.committed.asking import nearest_nodes
 from nearfield.core.committed.lookup import (
     ROWS_AT_ONCE,
     all_rows,
     named_rows,
     owned_rows,
     portions,
+    refuse_taken,
 )
 from nearfield.core.committed.rows import DOCUMENT, NODE, node_of, rows_of, vector_of
 from nearfield.core.committed.state import (
@@ -36,8 +38,7 @@ from nearfield.core.committed.state import (
     written,
 )
 from nearfield.core.metadata import decode_metadata
-from nearfield.core.nearest import Candidates, find_nearest, vector_lengths
-from nearfield.core.schema import NodeWithScore
+from nearfield.core.nearest import vector_lengths
 from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import (
     check_entries,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
-    from nearfield.core.store_checks import CheckedEntry
     from nearfield.core.vectors import Vector, Vectors
 
 RETRIES = 5
@@ -241,7 +241,15 @@ class CommittedStore:
                 return [Found([]) for _ in queries]
             for _ in range(RETRIES):
                 found = [
-                    self._nearest(state, header, query, int(top_k), conditions) for query in queries
+                    nearest_nodes(
+                        self._engine,
+                        state,
+                        query,
+                        k=int(top_k),
+                        metric=header.metric,
+                        conditions=conditions,
+                    )
+                    for query in queries
                 ]
                 now = self._state()
                 if now.change == state.change:
@@ -326,36 +334,6 @@ class CommittedStore:
                 rows = self._engine.between(kind, first, min(first + ROWS_AT_ONCE, state.next))
             yield from (row for row in rows if state.counts(row.number))
 
-    def _nearest(
-        self,
-        state: State,
-        header: Header,
-        query: Vector,
-        k: int,
-        conditions: MetadataFilters | None,
-    ) -> Found:
-        def allowed(row: Row) -> bool:
-            return state.counts(row.number) and (
-                conditions is None or conditions.matches(node_of(row).metadata)
-            )
-
-        ask = Candidates(
-            query=query,
-            k=k,
-            metric=header.metric,
-            longest=state.longest,
-            exact=self._engine.exact,
-            nearest=lambda limit: self._engine.nearest(query, limit, state),
-            unsafe=self._engine.unsafe,
-            everything=lambda: all_rows(self._engine, state, NODE),
-            allowed=allowed,
-            vector=vector_of,
-            number=lambda row: row.number,
-        )
-        hits = find_nearest(ask)
-        engine = "exact" if self._engine.exact else "hnsw"
-        return Found([NodeWithScore(node_of(row), score) for row, score in hits], engine)
-
     # Writing.
 
     def _refuse_reading_only(self) -> None:
@@ -396,7 +374,7 @@ class CommittedStore:
                 message = f"Document {name} is already there. Use upsert to replace it."
                 raise StoreError(message)
             owners = [row.number for row in there]
-            self._refuse_taken(state, checked, set(owners))
+            refuse_taken(self._engine, state, checked, set(owners))
             gone = [*there, *owned_rows(self._engine, state, owners)]
             rows = list(rows_of(checked, state.next, header.metric))
             self._clean = -1  # until the commit, these are to be removed
@@ -416,16 +394,3 @@ class CommittedStore:
                 ),
                 gone=gone,
             )
-
-    def _refuse_taken(
-        self, state: State, checked: Sequence[CheckedEntry], replaced: set[int]
-    ) -> None:
-        ids = [node.id for one in checked for node in one.entry.nodes]
-        for row in named_rows(self._engine, state, NODE, ids):
-            if row.owner not in replaced:
-                facts = json.loads(row.data)
-                message = (
-                    f"Node id {shown(facts['id'])} already belongs to document "
-                    f"{shown(facts['document'])}. Node ids are unique in an index."
-                )
-                raise StoreError(message)
