@@ -1,4 +1,4 @@
-// Points drawn on a plain canvas, where a browser has no WebGL.
+// Points drawn on a plain canvas, where a browser has no WebGL, or no graphics card for it.
 
 import { channels, outline, OTHER_SLOT, SLOTS } from "./palette.js";
 
