@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,7 @@ Compared = Annotated[str, Field(min_length=1, max_length=MAX_COMPARED_CHARACTERS
 class Body(BaseModel):
     """A request's body; a name that is not known is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = {"extra": "forbid"}
 
 
 class ConditionBody(Body):
