@@ -72,6 +72,7 @@ def inked(page):
 def test_the_map_is_drawn_with_its_legend_and_what_it_calls_out(still, index_path):
     assert "nodes" in still.locator(".map-status").inner_text()
     assert still.locator(STAGE).get_attribute("aria-label").startswith("Map of 3,")
+    still.locator(".map-category .map-label").first.wait_for()
     labels = still.locator(".map-category .map-label").all_inner_texts()
     assert {"notes/kitchen", "notes/harbour", "stories", "(top folder)"} <= set(labels)
     pixels, colours = inked(still)

@@ -147,11 +147,15 @@ class _Map:
         return self._atlas
 
     def _picture(self, version: str | None) -> Picture:
-        """Give the map that a client has seen; another one has other points."""
+        """Give the map that a client has seen, laid out better since perhaps.
+
+        What follows a version's last hyphen says how its points are placed; the
+        points are the same. A map of another version has other points.
+        """
         self._index()
         if self._atlas is not None:
             progress, picture = self._atlas.seen()
-            if picture is not None and version is not None and progress.version == version:
+            if picture is not None and version and _same_points(progress.version, version):
                 return picture
         raise Refusal(409, OTHER_MAP, param="version", code="map_changed")
 
@@ -160,6 +164,10 @@ class _Map:
         if self._places is None or self._places[0] is not picture:
             self._places = picture, {name: i for i, name in enumerate(picture.points.ids)}
         return self._places[1]
+
+
+def _same_points(one: str, other: str) -> bool:
+    return one.rpartition("-")[0] == other.rpartition("-")[0]
 
 
 def _nearest(service: Service, vector: Vectors, top_k: int) -> list[tuple[str, float]]:
