@@ -107,6 +107,9 @@ RERANKERS: dict[str, Registered] = {
 READERS: dict[str, Registered] = {
     ".pdf": Registered("nearfield.readers.pdf:read_pdf", "a document per page"),
     ".docx": Registered("nearfield.readers.docx:read_docx", "paragraphs and tables"),
+    ".pptx": Registered("nearfield.readers.pptx:read_pptx", "a document per slide"),
+    ".xlsx": Registered("nearfield.readers.xlsx:read_xlsx", "a document per row"),
+    ".epub": Registered("nearfield.readers.epub:read_epub", "a document per chapter"),
 }
 """By ending, what gives the parts of a file that is no text."""
 

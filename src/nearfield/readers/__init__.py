@@ -1,1 +1,1 @@
-"""Readers of files that need a library: PDF, Word, and the main text of web pages."""
+"""Readers of files that need a library: PDF, office files, books, main text of web pages."""

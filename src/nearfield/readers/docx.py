@@ -6,19 +6,15 @@ parted by ``|``. Deleted text, headers, footers, notes and comments are left out
 
 from __future__ import annotations
 
-import zipfile
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
-from nearfield.core.readers.formats import FormatError, Part
+from nearfield.core.readers.formats import Part
+from nearfield.readers.archive import check_archive, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-MOST_XML_BYTES = 64 << 20
-MOST_BYTES = 256 << 20
-MOST_MEMBERS = 10_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BREAKS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
@@ -42,41 +38,15 @@ def read_docx(data: bytes) -> Iterator[Part]:
         MissingDependencyError: python-docx is not installed.
     """
     docx = require("docx", extra="readers", purpose="Reading Word files")
-    _check_size(data)
+    check_archive(data, ".docx")
     try:
         document = docx.Document(BytesIO(data))
         styles = {style.style_id: (style.name or "").lower() for style in document.styles}
         text = "\n\n".join(_blocks(document.element.body, styles))
         title = str(document.core_properties.title or "").strip()
     except Exception as error:
-        # Broken files fail in as many ways as there are parts of them.
-        message = f"It cannot be read: {type(error).__name__}: {error}".rstrip(".") + "."
-        raise FormatError(message) from error
+        raise unreadable(error) from error
     yield Part(text, facts={"title": title} if title else {})
-
-
-def _check_size(data: bytes) -> None:
-    """Refuse what would unpack to too much, by what its table of contents says.
-
-    No more than is said there is ever unpacked of a member.
-    """
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        if data.startswith(b"\xd0\xcf\x11\xe0"):
-            message = "It is locked by a password, or of an old format. Save it as .docx."
-        else:
-            message = f"It is no archive, as such files are ({error})."
-        raise FormatError(message) from error
-    xml = sum(one.file_size for one in members if one.filename.endswith((".xml", ".rels")))
-    size = sum(one.file_size for one in members)
-    if xml > MOST_XML_BYTES or size > MOST_BYTES or len(members) > MOST_MEMBERS:
-        message = (
-            f"It unpacks to {len(members):,} parts of {size:,} bytes; no more than "
-            f"{MOST_MEMBERS:,} of {MOST_BYTES:,} are read, {MOST_XML_BYTES:,} of them text."
-        )
-        raise FormatError(message)
 
 
 def _blocks(element: Any, styles: Mapping[str, str]) -> Iterator[str]:

@@ -30,7 +30,11 @@ Extractor = Callable[..., Any]
 _TYPES = mimetypes.MimeTypes()  # the module's own table alone: the same on every machine
 _TYPES.add_type("text/markdown", ".md")
 _TYPES.add_type("text/x-rst", ".rst")
-_TYPES.add_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx")
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_TYPES.add_type(f"{_OFFICE}.wordprocessingml.document", ".docx")
+_TYPES.add_type(f"{_OFFICE}.presentationml.presentation", ".pptx")
+_TYPES.add_type(f"{_OFFICE}.spreadsheetml.sheet", ".xlsx")
+_TYPES.add_type("application/epub+zip", ".epub")
 _TYPES.add_type("application/x-ipynb+json", ".ipynb")
 _NEVER_LINKS = getattr(os, "O_NOFOLLOW", 0)
 # Without O_NONBLOCK, opening a pipe waits for its other end.

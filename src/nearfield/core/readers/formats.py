@@ -17,7 +17,7 @@ from nearfield.core.readers.html import html_text
 from nearfield.core.registry import PAGE_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MOST_GROWTH = 16
 """How many times its own length a file may grow to when it is laid out as text."""
@@ -109,13 +109,22 @@ def _rows(text: str, delimiter: str) -> Iterator[Part]:
                 names = cells
                 continue
             number += 1
-            yield Part("\n".join(_fields(names, cells)), number)
+            yield Part("\n".join(named_cells(names, cells)), number)
     except csv.Error as error:
         message = f"Line {rows.line_num} is not CSV: {error}."
         raise FormatError(message) from error
 
 
-def _fields(names: list[str], cells: list[str]) -> Iterator[str]:
+def named_cells(names: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
+    """Lay out the cells of a row.
+
+    Args:
+        names: Those of the columns.
+        cells: Their texts; ``""`` for an empty one.
+
+    Yields:
+        A line ``name: value`` for each that is not empty.
+    """
     for place, cell in enumerate(cells):
         if cell:
             name = names[place] if place < len(names) else ""

@@ -1,4 +1,4 @@
-"""PDF and Word files where the extra ``readers`` is not installed."""
+"""PDF, office files and books where the extra ``readers`` is not installed."""
 
 import sys
 
@@ -7,7 +7,17 @@ import pytest
 from nearfield.core import SimpleDirectoryReader
 
 
-@pytest.mark.parametrize(("name", "module"), [("a.pdf", "pypdfium2"), ("a.docx", "docx")])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("a.pdf", "pypdfium2"),
+        ("a.docx", "docx"),
+        ("a.pptx", "pptx"),
+        ("a.xlsx", "openpyxl"),
+        ("a.xlsx", "defusedxml"),
+        ("a.epub", "defusedxml.ElementTree"),
+    ],
+)
 def test_the_file_is_skipped_and_the_extra_named(tmp_path, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / name).write_bytes(b"anything")
