@@ -28,7 +28,7 @@ SKIPPED = {"test", "tests", "site-packages", "idlelib", "lib2to3", "ensurepip", 
 SKIPPED |= {"pydoc_data", "encodings", "distutils", "lib-dynload", "__pycache__"}
 QUESTIONS = (
     "How do I compress a file with gzip?",
-    "What happens when an index was made by another model?",
+    "What is the difference between a list and a tuple?",
 )
 SHOWN_SOURCES = 3
 

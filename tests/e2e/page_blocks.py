@@ -86,14 +86,51 @@ Settings.embed_model = HuggingFaceEmbedding(
     model_name="BAAI/bge-small-en-v1.5",
     backend="openvino",
     revision="refs/pr/16",  # for pull request 16: https://huggingface.co/BAAI/bge-small-en-v1.5/discussions/16
-    model_kwargs={"file_name": "openvino/openvino_model_qint8_quantized.xml"},
+    model_kwargs={"file_name": "openvino_model_qint8_quantized.xml"},
 )
 """
 
-BENCHMARK = """
+GPU = """
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.core import Settings
+
+Settings.embed_model = HuggingFaceEmbedding(
+    model_name="BAAI/bge-small-en-v1.5",
+    device="cuda",
+    model_kwargs={"torch_dtype": "float16"},
+)
+"""
+
+LANGCHAIN = """
+from langchain.embeddings.huggingface import HuggingFaceBgeEmbeddings
+from nearfield.core import Settings
+
+Settings.embed_model = HuggingFaceBgeEmbeddings(model_name="BAAI/bge-base-en")
+"""
+
+# The script that measures, in two parts: the models, and what is done with them.
+BENCHMARK_MODELS = """
 import time
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.core import Settings
 
+quantized_model = HuggingFaceEmbedding(
+    model_name="sentence-transformers/all-mpnet-base-v2",
+    backend="openvino",
+    device="cpu",
+    model_kwargs={"file_name": "openvino/openvino_model_qint8_quantized.xml"},
+)
+quantized_model_desc = "HuggingFaceEmbedding(backend='openvino', device='cpu', model_kwargs={'file_name': 'openvino_model_qint8_quantized.xml'})"
+baseline_model = HuggingFaceEmbedding(
+    model_name="sentence-transformers/all-mpnet-base-v2",
+    device="cpu",
+)
+baseline_model_desc = "HuggingFaceEmbedding(device='cpu')"
 
+query = "Which planet is known as the Red Planet?"
+"""
+
+BENCHMARK = """
 def bench(model, query, description):
     for _ in range(3):
         model.get_agg_embedding_from_queries([query] * 32)

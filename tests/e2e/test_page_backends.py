@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nearfield.core import Settings
+from nearfield.errors import ConfigError
 
 PAGE = runpy.run_path(str(Path(__file__).with_name("page_blocks.py")))
 TEXTS = ["Mars is the red planet.", "Dogs bark.", "Mars is the red planet."]
@@ -16,9 +17,10 @@ FILE = "openvino_model_qint8_quantized"
 pytestmark = [pytest.mark.export, pytest.mark.slow]
 
 
-def run(block):
+def run(*blocks):
     names = {"__name__": "__main__"}
-    exec(compile(PAGE[block], block, "exec"), names)
+    for block in blocks:
+        exec(compile(PAGE[block], block, "exec"), names)
     return names
 
 
@@ -69,3 +71,27 @@ def test_a_checkpoint_is_chosen_by_its_file_name_and_by_its_revision(reference, 
 
     assert Settings.embed_model is not names["quantized_model"]
     assert np.allclose(Settings.embed_model.encode(TEXTS), reference, atol=1e-3)
+
+
+@pytest.mark.openvino
+def test_the_benchmark_script_from_its_first_line_to_its_last(openvino_files, capsys):
+    names = run("BENCHMARK_MODELS", "BENCHMARK")
+
+    printed = capsys.readouterr().out
+    assert printed.count("queries/sec (over 5 runs)") == 2
+    assert "openvino" in repr(names["quantized_model"])
+    assert "native" in repr(names["baseline_model"])
+    scores = [np.asarray(names[f"{one}_similarity"]) for one in ("baseline", "quantized")]
+    assert np.allclose(*scores, atol=1e-3)
+
+
+@pytest.mark.torch
+def test_a_gpu_is_used_or_missed_by_name(reference):
+    import torch
+
+    if torch.cuda.is_available():
+        run("GPU")
+        assert np.allclose(Settings.embed_model.encode(TEXTS), reference, atol=1e-2)
+    else:
+        with pytest.raises(ConfigError, match="cuda"):
+            run("GPU")
