@@ -1,10 +1,23 @@
-"""What tells one model of another library from another: its class and its plain settings."""
+"""Models of other libraries: one class that computes through theirs, and what tells them apart."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import inspect
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nearfield.core.embeddings.base import BaseEmbedding
+from nearfield.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearfield.core.cache import EmbeddingCache
+    from nearfield.core.embeddings.base import InputType
+
+DEFAULT_BATCH_SIZE = 256
 
 _PRIVATE = ("key", "token", "secret", "password", "header")
 _OPERATIONAL = (
@@ -21,6 +34,100 @@ _OPERATIONAL = (
     "timeout",
     "verbose",
 )
+
+
+class Methods(NamedTuple):
+    """What a library calls the methods of its models.
+
+    Attributes:
+        documents: Takes a list of texts.
+        query: Takes one question.
+    """
+
+    documents: str
+    query: str
+
+
+class ForeignEmbedding(BaseEmbedding):
+    """A model that computes through the methods of another library's object.
+
+    The object is known by these methods: its library need not be installed. Batches are
+    large because the libraries' classes cut them again to their own size.
+
+    Args:
+        model: The object.
+        model_name: A name for it; its own by default.
+        embed_batch_size: Texts handed over at once, 1 to 2,048.
+        num_workers: Batches under way at the same time.
+        cache: Where vectors are kept between calls; nowhere by default.
+        callback_manager: Accepted for LlamaIndex's sake, not used.
+
+    Raises:
+        ConfigError: The object lacks one of the methods.
+    """
+
+    library: ClassVar[str]
+    """What comes before the fingerprint, and keeps those of two libraries apart."""
+    kind: ClassVar[str]
+    """What the library calls such an object, for messages."""
+    methods: ClassVar[Methods]
+    """What it calls the methods; those that wait have an ``a`` before."""
+
+    def __init__(
+        self,
+        model: Any,
+        model_name: str | None = None,
+        embed_batch_size: int = DEFAULT_BATCH_SIZE,
+        *,
+        num_workers: int | None = None,
+        cache: EmbeddingCache | None = None,
+        callback_manager: object = None,
+    ) -> None:
+        if isinstance(model, type) or not all(
+            callable(getattr(model, name, None)) for name in self.methods
+        ):
+            documents, query = self.methods
+            message = (
+                f"{model!r} is no {self.kind}: it needs {documents}(texts) and {query}(query)."
+            )
+            raise ConfigError(message)
+        super().__init__(
+            model_name or foreign_name(model),
+            embed_batch_size,
+            num_workers=num_workers,
+            cache=cache,
+            callback_manager=callback_manager,
+        )
+        self._model = model
+        self._foreign = foreign_fingerprint(model)
+
+    @property
+    def fingerprint(self) -> str:
+        """The object's class, name and plain settings."""
+        return f"{self.library}:{self._foreign}"
+
+    def __repr__(self) -> str:
+        """Name the object's class and the model; never its settings."""
+        return (
+            f"{type(self).__name__}({type(self._model).__name__}, model_name={self.model_name!r})"
+        )
+
+    def _encode(self, texts: Sequence[str], input_type: InputType) -> object:
+        if input_type == "query":
+            ask = getattr(self._model, self.methods.query)
+            return [ask(text) for text in texts]
+        return getattr(self._model, self.methods.documents)(list(texts))
+
+    async def _aencode(self, texts: Sequence[str], input_type: InputType) -> object:
+        asks = input_type == "query"
+        name = self.methods.query if asks else self.methods.documents
+        method = getattr(self._model, f"a{name}", None)
+        # LlamaIndex wraps its methods for tracing; unwrap to see what they are.
+        if method is None or not inspect.iscoroutinefunction(inspect.unwrap(method)):
+            return await asyncio.to_thread(self._encode, texts, input_type)
+        if asks:
+            return await asyncio.gather(*map(method, texts))
+        return await method(list(texts))
 
 
 def foreign_name(model: object) -> str:
