@@ -2,6 +2,7 @@
 
     python -m benchmarks.retrieval DATA_FOLDER                      # the bundled model
     python -m benchmarks.retrieval DATA_FOLDER --model FOLDER       # any local model
+    python -m benchmarks.retrieval DATA_FOLDER --model static:TABLE # a word table
     python -m benchmarks.retrieval DATA_FOLDER --reference FOLDER   # and torch float32 beside it
 
 DATA_FOLDER holds docs.jsonl (id, text), queries.jsonl (id, text) and qrels.tsv (question,
@@ -127,7 +128,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the results here")
     arguments = parser.parse_args()
     data = read_retrieval(arguments.data)
-    model = f"local:{arguments.model}" if arguments.model else None
+    model = arguments.model
+    if model and not model.startswith("static:"):
+        model = f"local:{model}"
     results = [measure_nearfield(model, data)]
     if arguments.reference:
         results.append(measure_reference(arguments.reference, data))

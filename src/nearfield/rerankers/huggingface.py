@@ -21,7 +21,7 @@ from nearfield.runtime.cross_encoder import (
     check_cross_encoder,
     not_native,
 )
-from nearfield.runtime.fingerprint import file_digest, fingerprint
+from nearfield.runtime.fingerprint import file_digest, fingerprint, tokenizer_digest
 from nearfield.runtime.hub import find_model
 from nearfield.runtime.model_folder import read_folder
 from nearfield.runtime.options import Choice, Options, choose_by_keywords
@@ -152,7 +152,7 @@ class HuggingFaceReranker:
             self._fingerprint = fingerprint(
                 {
                     "reranker": [file_digest(p, Settings.cache_dir) for p in folder.weight_files],
-                    "tokenizer": file_digest(folder.tokenizer_file, Settings.cache_dir),
+                    "tokenizer": tokenizer_digest(folder, Settings.cache_dir),
                     "config": dict(folder.config),
                     "activation": activation_name(folder),
                     "max_tokens": self.max_tokens,

@@ -13,6 +13,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from nearfield.runtime.tokenizer_files import WHOLE, tokenizer_files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -69,6 +71,21 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return f"local/{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:SHOWN]}"
 
 
+def tokenizer_digest(folder: ModelFolder, cache_dir: Path) -> str | dict[str, str]:
+    """Give the digest of a folder's ``tokenizer.json``, or of each file that stands for it.
+
+    Args:
+        folder: The folder.
+        cache_dir: Where digests are remembered.
+
+    Raises:
+        ModelLoadError: The folder has no tokenizer that can be read here.
+    """
+    files = tokenizer_files(folder)
+    digests = {name: file_digest(path, cache_dir) for name, path in files.items()}
+    return digests.get(WHOLE, digests)
+
+
 def folder_facts(
     folder: ModelFolder,
     *,
@@ -97,7 +114,7 @@ def folder_facts(
     named = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "truncation_side")
     return {
         "weights": [file_digest(path, cache_dir) for path in weights],
-        "tokenizer": file_digest(folder.tokenizer_file, cache_dir),
+        "tokenizer": tokenizer_digest(folder, cache_dir),
         "tokenizer_config": {name: folder.tokenizer_config.get(name) for name in named},
         "lower_case": folder.lower_case,
         "architecture": {

@@ -82,18 +82,6 @@ class ModelFolder:
         """
         return checked_file(self.path, *parts)
 
-    @property
-    def tokenizer_file(self) -> Path:
-        """``tokenizer.json``, of the transformer's folder or the model's."""
-        found = self.file(self.modules.transformer, "tokenizer.json") or self.file("tokenizer.json")
-        if found is None:
-            message = (
-                f"{self.path} has no tokenizer.json. Make one with transformers: "
-                f"AutoTokenizer.from_pretrained({str(self.path)!r}).save_pretrained(...)."
-            )
-            raise ModelLoadError(message)
-        return found
-
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
         """The safetensors files of the transformer and the dense layers, in order."""

@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ModelLoadError
-from nearfield.runtime.tokenize import TextTokenizer, read_tokenizer
+from nearfield.runtime.tokenize import TextTokenizer
+from nearfield.runtime.tokenizer_files import folder_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class PairTokenizer:
             ModelLoadError: The folder has no usable tokenizer.
         """
         return cls(
-            read_tokenizer(folder.tokenizer_file),
+            folder_tokenizer(folder),
             max_tokens=max_tokens or folder.max_tokens,
             config=folder.tokenizer_config,
             lower_case=folder.lower_case,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from nearfield.errors import ModelLoadError
+from nearfield.runtime.tokenizer_files import folder_tokenizer, read_tokenizer
 from nearfield.runtime.word_pieces import word_pieces
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class TextTokenizer:
         Raises:
             ModelLoadError: The folder has no usable tokenizer.
         """
-        return cls.of_file(
-            folder.tokenizer_file,
+        return cls(
+            folder_tokenizer(folder),
             max_tokens=max_tokens or folder.max_tokens,
             config=folder.tokenizer_config,
             lower_case=folder.lower_case,
@@ -173,6 +174,14 @@ class TextTokenizer:
         size: int = self._tokenizer.get_vocab_size()
         return size
 
+    def spellings(self) -> list[str]:
+        """Give every token as the vocabulary spells it, by its number; ``""`` where none has it."""
+        return [self._tokenizer.id_to_token(number) or "" for number in range(self.vocabulary)]
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer as it is used here, as a ``tokenizer.json``."""
+        self._tokenizer.save(str(path))
+
     def prompt_tokens(self, prompt: str) -> int:
         """Count the first tokens of every text that belong to a prompt, specials included."""
         if not prompt:
@@ -205,28 +214,6 @@ class TextTokenizer:
         read = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
         found: list[Any] = read(list(texts), add_special_tokens=False)
         return found
-
-
-def read_tokenizer(path: Path) -> Any:
-    """Give the ``tokenizers.Tokenizer`` that a ``tokenizer.json`` describes.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ModelLoadError: The file is damaged, or of a newer kind than the library reads.
-    """
-    # Imported here: a program that only searches an index has no need of it.
-    from tokenizers import Tokenizer  # noqa: PLC0415
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exceptions
-        message = (
-            f"{path} is damaged, half downloaded or too new for this version of tokenizers: "
-            f"{error}. Fetch it again, or upgrade tokenizers."
-        )
-        raise ModelLoadError(message) from error
 
 
 def _specials(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -13,6 +13,7 @@ from nearfield.runtime.model_files import check_links
 from nearfield.runtime.model_folder import read_folder
 from nearfield.runtime.pooling import Activation, Pooling
 from nearfield.runtime.safetensors import write_safetensors
+from nearfield.runtime.tokenizer_files import tokenizer_files
 
 BERT = Path(__file__).parents[2] / "data" / "models" / "bert"
 
@@ -313,7 +314,7 @@ def test_a_link_to_nothing_is_named(folder):
     (folder / "tokenizer.json").symlink_to("gone.json")
 
     with pytest.raises(ModelLoadError, match=r"tokenizer\.json is a link to nothing"):
-        _ = read_folder(folder).tokenizer_file
+        tokenizer_files(read_folder(folder))
 
 
 @pytest.mark.parametrize("name", ["config.json", "modules.json", "1_Pooling/config.json"])
@@ -341,4 +342,4 @@ def test_a_folder_without_a_tokenizer_says_how_to_make_one(folder):
     (folder / "tokenizer.json").unlink()
 
     with pytest.raises(ModelLoadError, match="save_pretrained"):
-        _ = read_folder(folder).tokenizer_file
+        tokenizer_files(read_folder(folder))
