@@ -74,7 +74,7 @@ def test_a_migrated_index_is_as_one_made_by_the_new_model(path, tmp_path, target
         report = migrate(index, Other(**target))
     assert (report.nodes, report.embedded, report.rounds) == (MANY - 35, MANY - 35, 1)
     check_made_by(path, target)
-    assert beside(path) == ["my.index-before-migration"]
+    assert beside(path) == []
 
     fresh = tmp_path / "fresh.index"
     texts = [d for d in documents() if not 5 <= int(d.id[1:]) < 40]
@@ -305,11 +305,11 @@ def run_migrator(path, place="", times=0):
         ("embedding", 1, False),
         ("embedding", 9, False),
         ("begun", 1, False),
-        ("kept-before", 1, False),
-        ("moved", 1, False),
-        ("moved", 2, False),
-        ("committing", 1, False),
-        ("committed", 1, True),
+        ("filled", 1, False),
+        ("filled", 2, False),
+        ("exchanged", 1, False),
+        ("committing", 4, False),
+        ("committed", 4, True),
     ],
 )
 def test_a_kill_leaves_one_model_or_the_other_and_nothing_is_paid_twice(
@@ -375,7 +375,7 @@ def test_two_migrations_at_once_do_not_pay_twice(path):
 
 def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatch):
     def full(name):
-        if name == "moved":
+        if name == "exchanged":
             message = "No space left."
             raise OSError(28, message)
 
@@ -389,6 +389,117 @@ def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatc
         migrate(index, model)
     assert model.computed == []
     check_made_by(path, NEW)
+
+
+def test_others_write_between_the_steps_and_the_last_one_writes_no_vector(path, monkeypatch):
+    from nearfield.stores.sqlite import standby
+
+    events = []
+
+    def look(name):
+        events.append(name)
+        if name == "filled":
+            with closing(SQLiteStore(path, timeout_s=0)) as store:
+                store.update_facts({"written": len(events)})
+
+    def replace_vectors(*arguments, **options):
+        events.append("vectors")
+        return written(*arguments, **options)
+
+    written = standby.replace_vectors
+    monkeypatch.setattr(standby, "replace_vectors", replace_vectors)
+    monkeypatch.setattr(fail_points, "hook", look)
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        assert index.header.facts["written"]
+    begun = len(events) - events[::-1].index("begun")
+    assert events[begun:] == ["exchanged", "committing", "committed"]
+    assert events.count("vectors") == events.count("filled") == 2
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """Stands for a process that ends here."""
+
+
+@pytest.mark.parametrize(
+    ("place", "times", "back"),
+    [("filled", 1, False), ("exchanged", 1, False), ("committed", 2, True), ("cleared", 1, True)],
+)
+def test_a_way_back_that_was_stopped_leaves_one_model_or_the_other(
+    path, monkeypatch, place, times, back
+):
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+    with VectorStoreIndex.open(path, Other(**NEW)) as moved:
+        moved.insert(Document("Written since.", id="since"))
+    reached = []
+
+    def stop(name):
+        reached.append(name)
+        if reached.count(place) == times and name == place:
+            raise Stopped
+
+    old = Other(**OLD)
+    with Migration(path) as index:
+        monkeypatch.setattr(fail_points, "hook", stop)
+        with pytest.raises(Stopped):
+            roll_back(index, old)
+        monkeypatch.setattr(fail_points, "hook", None)
+    check_made_by(path, OLD if back else NEW, MANY - 35 + 1)
+    with Migration(path) as index:
+        if back:
+            with pytest.raises(StoreError, match="no migration"):
+                roll_back(index, old)
+        else:
+            roll_back(index, old)
+        check_made_by(path, OLD, MANY - 35 + 1)
+        assert len(old.computed) == 1
+        migrate(index, Other(**ALIKE))
+    check_made_by(path, ALIKE, MANY - 35 + 1)
+
+
+def test_what_is_deleted_while_the_old_vectors_wait_does_not_come_back_with_them(path):
+    """Whole blocks, parts of them, and of the rows that fill no block."""
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        with VectorStoreIndex.open(path, Other(**NEW)) as moved:
+            moved.delete([f"d{n}" for n in range(1024)] + ["d1100", "d1299"])
+        roll_back(index)
+    check_made_by(path, OLD, MANY - 1024 - 2)
+    with VectorStoreIndex.open(path, Other(**OLD)) as moved:
+        moved.ingest(documents(MANY, MANY + 1500))
+    check_made_by(path, OLD, MANY - 1024 - 2 + 1500)
+
+
+def test_the_room_of_what_is_forgotten_is_used_again(path):
+    sizes = []
+    for target in (NEW, ALIKE, NEW, ALIKE):
+        with Migration(path) as index:
+            migrate(index, Other(**target))
+            assert index.forget()
+        check_made_by(path, target)
+        sizes.append(path.stat().st_size)
+    assert max(sizes) <= 1.1 * sizes[0]
+
+    with Migration(path) as index:
+        index.shrink()
+    check_made_by(path, ALIKE)
+    assert path.stat().st_size < 0.9 * sizes[0]
+
+
+def test_a_migration_begun_to_one_model_may_be_taken_up_to_another(path, monkeypatch):
+    def stop(name):
+        if name == "filled":
+            raise Stopped
+
+    monkeypatch.setattr(fail_points, "hook", stop)
+    with Migration(path) as index, pytest.raises(Stopped):
+        migrate(index, Other(**NEW))
+    monkeypatch.setattr(fail_points, "hook", None)
+    check_made_by(path, OLD)
+    with Migration(path) as index:
+        migrate(index, Other(**ALIKE))
+    check_made_by(path, ALIKE)
 
 
 def test_an_index_without_documents_has_nothing_to_move(tmp_path):

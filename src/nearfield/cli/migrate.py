@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--to", "target", metavar="MODEL", help="The new model, as for --model elsewhere.")
 @click.option("--rollback", is_flag=True, help="Go back to the vectors of before the migration.")
 @click.option("--forget", is_flag=True, help="Remove what is kept to go back, or to go on.")
+@click.option("--shrink", is_flag=True, help="With --forget: give the room back; writers wait.")
 @click.option(
     "--model",
     metavar="NAME",
@@ -40,6 +41,7 @@ def command(
     target: str | None,
     rollback: bool,
     forget: bool,
+    shrink: bool,
     model: str | None,
     as_json: bool,
 ) -> int:
@@ -47,13 +49,16 @@ def command(
 
     The index serves as before until then, and may be written. Stopped at any
     moment, the same command goes on from there; no text is paid for twice. The
-    old vectors are kept beside the index until --forget, for --rollback.
+    old vectors are kept in the index until --forget, for --rollback.
     """
     if (target is not None) + rollback + forget != 1:
         message = "Say one of --to MODEL, --rollback and --forget."
         raise click.UsageError(message)
     if model is not None and not rollback:
         message = "--model belongs to --rollback; name the new model by --to."
+        raise click.UsageError(message)
+    if shrink and not forget:
+        message = "--shrink belongs to --forget."
         raise click.UsageError(message)
     check_there(index_path)
     if "://" in index_path.target:
@@ -64,6 +69,8 @@ def command(
     with Migration(index_path.target) as index:
         if forget:
             facts: dict[str, Any] = {"forgotten": index.forget()}
+            if shrink:
+                index.shrink()
             told = "Forgotten." if facts["forgotten"] else "There was nothing to forget."
         else:
             facts, told = _moved(index, target, model)

@@ -44,7 +44,7 @@ def test_json_tells_all(path, capsys):
     assert run(["migrate", str(path), "--to", "fake:new", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["former_model"], told["model"], told["nodes"]) == ("old", "new", 3)
-    assert run(["migrate", str(path), "--forget", "--json"]) == 0
+    assert run(["migrate", str(path), "--forget", "--shrink", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["forgotten"] is True
     assert run(["migrate", str(path), "--rollback"]) == 1
     assert "no migration to roll back" in capsys.readouterr().err
@@ -61,7 +61,13 @@ def test_going_back_takes_the_former_model_by_name(path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--to", "fake:new", "--rollback"], ["--to", "fake:new", "--model", "fake:old"]]
+    "words",
+    [
+        [],
+        ["--to", "fake:new", "--rollback"],
+        ["--to", "fake:new", "--model", "fake:old"],
+        ["--rollback", "--shrink"],
+    ],
 )
 def test_a_command_that_says_nothing_or_too_much_is_wrong_usage(path, words, capsys):
     assert run(["migrate", str(path), *words]) == 2

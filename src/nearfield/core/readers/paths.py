@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What an index keeps beside itself, by the endings of its own name: no more than these, or the
 # file ``notes`` as an index would hide ``notes.md``.
 _BESIDE = re.compile(
-    r"(-migration(-lock|-vectors)?|-before-migration(\.tmp)?)?(-wal|-shm|-journal)?"
+    r"(-migration(-lock)?)?(-wal|-shm|-journal)?"
     r"|-(snapshot|hnsw)(\.[^.]+\.tmp)?"
     r"|[\\/].*"  # what is in it, if it is a folder
 )

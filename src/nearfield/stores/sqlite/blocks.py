@@ -111,11 +111,11 @@ def remove_vectors(
             _rewrite(connection, block._replace(live=live, stamp=stamp), dim)
 
 
-def read_blocks(connection: sqlite3.Connection) -> list[Block]:
+def read_blocks(connection: sqlite3.Connection, prefix: str = "") -> list[Block]:
     """Read what is known of all blocks, in order, without their vectors."""
     return _blocks(
         connection.execute(
-            "SELECT number, stamp, stored, live, checksum FROM blocks ORDER BY number"
+            f"SELECT number, stamp, stored, live, checksum FROM {prefix}blocks ORDER BY number"  # noqa: S608 - a name of ours
         ).fetchall()
     )
 
@@ -168,12 +168,13 @@ def check_vectors(data: object, block: Block, dim: int) -> Vectors:
     return matrix if stored == block.alive else matrix[block.live[block.stored]]
 
 
-def read_loose(connection: sqlite3.Connection, dim: int) -> tuple[Rows, Vectors]:
+def read_loose(connection: sqlite3.Connection, dim: int, prefix: str = "") -> tuple[Rows, Vectors]:
     """Read the vectors of the rows whose block is not yet full, checked.
 
     Args:
         connection: A connection to the index.
         dim: Numbers per vector.
+        prefix: Begins the name of their table.
 
     Returns:
         The row numbers ``(n,)`` in order, and ``(n, dim)`` float32.
@@ -181,7 +182,9 @@ def read_loose(connection: sqlite3.Connection, dim: int) -> tuple[Rows, Vectors]
     Raises:
         CorruptStoreError: One of them is damaged.
     """
-    found = connection.execute("SELECT row, checksum, data FROM loose ORDER BY row").fetchall()
+    found = connection.execute(
+        f"SELECT row, checksum, data FROM {prefix}loose ORDER BY row"  # noqa: S608 - a name of ours
+    ).fetchall()
     for row, checksum, data in found:
         if not isinstance(data, bytes) or len(data) != 4 * dim or zlib.crc32(data) != checksum:
             message = (
@@ -250,6 +253,7 @@ def replace_vectors(
     stamp: int,
     *,
     loose: bool,
+    prefix: str = "",
 ) -> None:
     """Write all that a block holds anew, in place of whatever was there.
 
@@ -260,23 +264,42 @@ def replace_vectors(
         vectors: ``(len(rows), dim)`` float32.
         stamp: The write's random number.
         loose: Whether the block is not yet full.
+        prefix: Begins the names of the tables.
     """
     span = (number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS - 1)
-    connection.execute("DELETE FROM loose WHERE row BETWEEN ? AND ?", span)
-    connection.execute("DELETE FROM blocks WHERE number = ?", (number,))
-    connection.execute("DELETE FROM vectors WHERE block = ?", (number,))
+    loose_table = f"{prefix}loose"
+    connection.execute(f"DELETE FROM {loose_table} WHERE row BETWEEN ? AND ?", span)  # noqa: S608
+    remove_block(connection, number, prefix)
     if loose:
-        _insert_loose(connection, rows, vectors)
+        _insert_loose(connection, rows, vectors, prefix)
     elif len(rows):
         live = np.zeros(BLOCK_ROWS, np.bool_)
         live[rows % BLOCK_ROWS] = True
         data = _bytes(vectors)
-        _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data)
+        _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data, prefix)
 
 
-def _insert_loose(connection: sqlite3.Connection, rows: Rows, vectors: Vectors) -> None:
+def remove_block(connection: sqlite3.Connection, number: int, prefix: str = "") -> None:
+    """Remove a block with its vectors, if it is there."""
+    connection.execute(f"DELETE FROM {prefix}blocks WHERE number = ?", (number,))  # noqa: S608
+    connection.execute(f"DELETE FROM {prefix}vectors WHERE block = ?", (number,))  # noqa: S608
+
+
+def write_block(connection: sqlite3.Connection, block: Block, prefix: str = "") -> None:
+    """Write what is known of a block that is there; its vectors stay as they are."""
+    connection.execute(
+        f"UPDATE {prefix}blocks SET stamp = ?, alive = ?, stored = ?, live = ?, checksum = ? "  # noqa: S608
+        "WHERE number = ?",
+        (block.stamp, block.alive, _bits(block.stored), _bits(block.live), block.checksum,
+         block.number),
+    )  # fmt: skip
+
+
+def _insert_loose(
+    connection: sqlite3.Connection, rows: Rows, vectors: Vectors, prefix: str = ""
+) -> None:
     connection.executemany(
-        "INSERT INTO loose VALUES (?, ?, ?)",
+        f"INSERT INTO {prefix}loose VALUES (?, ?, ?)",  # noqa: S608 - a name of ours
         (
             (row, zlib.crc32(data), data)
             for row, data in zip(rows.tolist(), map(_bytes, vectors), strict=True)
@@ -288,27 +311,24 @@ def _rewrite(connection: sqlite3.Connection, block: Block, dim: int) -> None:
     """Write a block from which rows were removed; without them once a quarter is dead."""
     alive, stored = block.alive, int(np.count_nonzero(block.stored))
     if not alive:
-        connection.execute("DELETE FROM blocks WHERE number = ?", (block.number,))
-        connection.execute("DELETE FROM vectors WHERE block = ?", (block.number,))
+        remove_block(connection, block.number)
         return
     if stored - alive >= DEAD_SHARE_TO_COMPACT * stored:
         data = _bytes(read_vectors(connection, block, dim))
         connection.execute("UPDATE vectors SET data = ? WHERE block = ?", (data, block.number))
         block = block._replace(stored=block.live, checksum=zlib.crc32(data))
-    connection.execute(
-        "UPDATE blocks SET stamp = ?, alive = ?, stored = ?, live = ?, checksum = ? "
-        "WHERE number = ?",
-        (block.stamp, alive, _bits(block.stored), _bits(block.live), block.checksum, block.number),
-    )
+    write_block(connection, block)
 
 
-def _insert_block(connection: sqlite3.Connection, block: Block, data: bytes) -> None:
+def _insert_block(
+    connection: sqlite3.Connection, block: Block, data: bytes, prefix: str = ""
+) -> None:
     connection.execute(
-        "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO {prefix}blocks VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - a name of ours
         (block.number, block.stamp, block.alive, _bits(block.stored), _bits(block.live),
          block.checksum),
     )  # fmt: skip
-    connection.execute("INSERT INTO vectors VALUES (?, ?)", (block.number, data))
+    connection.execute(f"INSERT INTO {prefix}vectors VALUES (?, ?)", (block.number, data))  # noqa: S608
 
 
 def _blocks(rows: Sequence[tuple[int, int, bytes, bytes, int]]) -> list[Block]:

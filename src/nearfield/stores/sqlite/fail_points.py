@@ -3,7 +3,7 @@
 A test sets :data:`hook`; outside tests it is ``None`` and a place costs nothing.
 The names are part of the fault tests: ``begun``, ``removed``, ``documents``,
 ``vectors``, ``words``, ``committing``, ``committed``, ``snapshot-written``,
-``snapshot-renamed``; and of a migration ``kept-before`` and ``moved``.
+``snapshot-renamed``; and of a migration ``filled``, ``exchanged`` and ``cleared``.
 """
 
 from __future__ import annotations

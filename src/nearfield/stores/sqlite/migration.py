@@ -1,11 +1,12 @@
-"""An index moved to the vectors of another model, in one transaction, and back.
+"""An index moved to the vectors of another model, in one short transaction, and back.
 
-Beside the index lie, while they are needed:
+The new vectors are written into tables of their own in the index file, block by block,
+while the old ones serve; then the two exchange their names (:mod:`.standby`). Beside
+the index lie, while they are needed:
 
 =============================== =====================================================
 ``NAME-migration``              vectors of the new model, as they come (a cache)
 ``NAME-migration-lock``         held by the process that migrates; free after a kill
-``NAME-before-migration``       the header and vectors as they were, to go back to
 =============================== =====================================================
 
 Texts, documents, facts and words stay as they are: only the vectors and the
@@ -22,20 +23,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from nearfield.core.cache import EmbeddingCache
-from nearfield.core.storage import sync_folder
 from nearfield.core.store_checks import known_header
-from nearfield.core.vectors import as_matrix
 from nearfield.errors import StoreError, StoreLockedError
-from nearfield.stores.sqlite import fail_points, schema
-from nearfield.stores.sqlite.blocks import BLOCK_ROWS, replace_vectors, row_vectors
+from nearfield.stores.sqlite import schema
 from nearfield.stores.sqlite.connection import Connections, connect, translated
 from nearfield.stores.sqlite.opening import prepare
-from nearfield.stores.sqlite.prepared import PreparedVectors, prepared_vectors
 from nearfield.stores.sqlite.reading import iterate_nodes
 from nearfield.stores.sqlite.snapshot import snapshot_path
+from nearfield.stores.sqlite.standby import begin, clear, exchange, fill, read_standby
 
 if TYPE_CHECKING:
     import os
@@ -44,17 +40,9 @@ if TYPE_CHECKING:
 
     from nearfield.core.store import Header
     from nearfield.core.vectors import Vectors
+    from nearfield.stores.sqlite.standby import Role
 
     Embed = Callable[[Sequence[str]], Vectors]
-    RowVectors = Callable[[list[int], int], Vectors]
-
-_KEPT_TABLES = ("header", "blocks", "vectors", "loose")
-_ABOUT = """CREATE TABLE about (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    identity TEXT NOT NULL,       -- of the index
-    fingerprint TEXT NOT NULL,    -- of the model the index was moved to
-    next_row INTEGER NOT NULL     -- of the index then
-)"""
 
 
 class Before(NamedTuple):
@@ -112,8 +100,7 @@ class Migration:
     def before(self) -> Before | None:
         """What the index was before its migration, if it can be rolled back."""
         with self._connections.reading() as connection:
-            header = known_header(schema.read_header(connection))
-            return self._before(schema.read_state(connection).identity, header)
+            return _before(connection)
 
     def next_row(self) -> int:
         """Give the row that the next node will get."""
@@ -167,26 +154,16 @@ class Migration:
             StoreError: An earlier migration can still be rolled back.
             NearfieldError: Something failed; the index is as it was.
         """
-        # Writers wait from here on only while vectors are written, not while they are looked up.
-        with (
-            self._prepared(renewed(self.header).dim, embed, seen or 0) as ready,
-            self._connections.writing() as connection,
-        ):
+        self.check_free()
+        begin(self._connections, renewed(self.header))
+        fill(self._connections, embed, self.next_row() if seen is None else seen)
+        with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
                 return False
-            old = known_header(schema.read_header(connection))
-            self._refuse_second(self._before(state.identity, old))
-            new = renewed(old)
-            self._keep_before(connection, state, new)
-            fail_points.reach("kept-before")
-
-            def vectors(rows: list[int], dim: int) -> Vectors:
-                if rows[-1] < ready.end:
-                    return ready.read(rows)
-                return as_matrix(embed(_texts(connection, rows)), rows=len(rows), dim=dim)
-
-            _replace_all(connection, state, new, vectors)
+            self._refuse_second(_before(connection))
+            header = renewed(known_header(schema.read_header(connection)))
+            _exchange(connection, state, header, embed, role="former")
         self._drop_snapshot()
         return True
 
@@ -204,42 +181,45 @@ class Migration:
             StoreError: There is nothing to go back to.
             NearfieldError: Something failed; the index is as it was.
         """
+        if self.before is None:
+            raise StoreError(nothing_kept(self.path))
+        fill(self._connections, embed, self.next_row() if seen is None else seen)
         with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
                 return False
-            before = self._before(state.identity, known_header(schema.read_header(connection)))
+            before = _before(connection)
             if before is None:
                 raise StoreError(nothing_kept(self.path))
-            with closing(self._open_before()) as kept:
-
-                def vectors(rows: list[int], dim: int) -> Vectors:
-                    held = dict(row_vectors(kept, rows, dim))
-                    lost = [row for row in rows if row not in held]
-                    if lost:
-                        computed = as_matrix(
-                            embed(_texts(connection, lost)), rows=len(lost), dim=dim
-                        )
-                        held.update(zip(lost, computed, strict=True))
-                    return np.stack([held[row] for row in rows])
-
-                _replace_all(connection, state, before.header, vectors)
+            _exchange(connection, state, before.header, embed, role="left")
         self._drop_snapshot()
-        _remove(self._beside("-before-migration"))
+        clear(self._connections)
         return True
 
     def forget(self) -> bool:
-        """Remove what is kept of migrations, finished or begun.
+        """Remove what is kept of migrations, finished or begun, in short transactions.
+
+        The file stays as large as it is, and later writes use the room; see :meth:`shrink`.
 
         Returns:
             Whether there was anything.
         """
-        there = [
-            name for name in ("-migration", "-before-migration") if self._beside(name).exists()
-        ]
-        for name in there:
-            _remove(self._beside(name))
-        return bool(there)
+        begun = self._beside("-migration").exists()
+        _remove(self._beside("-migration"))
+        return clear(self._connections) or begun
+
+    def shrink(self) -> None:
+        """Write the index anew without the room that nothing uses.
+
+        Readers go on; writers wait until it is done. Meanwhile it takes up to twice the
+        room of what is left.
+
+        Raises:
+            StoreLockedError: Another process kept writing for longer than ``timeout_s``.
+            StoreError: There is not so much room; the index is as it was.
+        """
+        with self._connections.looking() as connection:
+            connection.execute("VACUUM")
 
     def check_free(self) -> None:
         """Refuse to migrate an index whose last migration can still be rolled back.
@@ -256,52 +236,6 @@ class Migration:
                 "rolled back. Run `nearfield migrate --rollback`, or `--forget` to give that up."
             )
             raise StoreError(message)
-
-    def _before(self, identity: str, header: Header) -> Before | None:
-        """Read what is kept, unless it is of another file or of a switch that never was."""
-        if not self._beside("-before-migration").exists():
-            return None
-        with translated(self._beside("-before-migration")), closing(self._open_before()) as kept:
-            row = kept.execute("SELECT identity, fingerprint, next_row FROM about").fetchone()
-            if row is None or row[:2] != (identity, header.fingerprint):
-                return None
-            return Before(known_header(schema.read_header(kept)), row[2])
-
-    def _open_before(self) -> sqlite3.Connection:
-        return connect(self._beside("-before-migration"), mode="ro", timeout_s=0, reading=True)
-
-    def _keep_before(self, connection: sqlite3.Connection, state: schema.State, to: Header) -> None:
-        """Write the vectors and the header as they are into a file of their own."""
-        goal, work = self._beside("-before-migration"), self._beside("-before-migration.tmp")
-        _remove(work)
-        with translated(work), closing(connect(work, mode="rwc", timeout_s=0)) as kept:
-            kept.execute("BEGIN")
-            kept.execute(_ABOUT)
-            about = (state.identity, to.fingerprint, state.next_row)
-            kept.execute("INSERT INTO about VALUES (1, ?, ?, ?)", about)
-            for statement in schema.statements():
-                name = statement.split()[2]
-                if statement.startswith("CREATE TABLE") and name in _KEPT_TABLES:
-                    kept.execute(statement)
-                    rows = connection.execute(f"SELECT * FROM {name}")  # noqa: S608 - our names
-                    marks = ",".join("?" * len(rows.description))
-                    kept.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608
-            kept.execute("COMMIT")
-        work.replace(goal)
-        sync_folder(goal.parent)
-
-    @contextmanager
-    def _prepared(self, dim: int, embed: Embed, end: int) -> Iterator[PreparedVectors]:
-        """Lay the new vectors out by row, block by block, while others read and write."""
-        with prepared_vectors(self._beside("-migration-vectors"), dim, end) as ready:
-            for first in range(0, end, BLOCK_ROWS):
-                last = min(first + BLOCK_ROWS, end) - 1
-                with self._connections.reading() as connection:
-                    nodes = dict(iterate_nodes(connection, first, last))
-                if nodes:
-                    texts = [node.text for node in nodes.values()]
-                    ready.write(list(nodes), as_matrix(embed(texts), rows=len(texts), dim=dim))
-            yield ready
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -335,37 +269,21 @@ def nothing_kept(path: Path) -> str:
     )
 
 
-def _replace_all(
-    connection: sqlite3.Connection, state: schema.State, header: Header, vectors: RowVectors
+def _before(connection: sqlite3.Connection) -> Before | None:
+    """Say what the vectors that wait are, if they are those from before a migration."""
+    there = read_standby(connection)
+    if there is None or there.role != "former":
+        return None
+    return Before(there.header, there.filled)
+
+
+def _exchange(
+    connection: sqlite3.Connection, state: schema.State, header: Header, embed: Embed, role: Role
 ) -> None:
-    """Give every node another vector, and the index another header."""
-    stamp = schema.random_stamp()
-    for table in ("blocks", "vectors", "loose"):
-        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-    unfinished = state.next_row // BLOCK_ROWS
-    for number in range(unfinished + 1):
-        rows = [
-            row
-            for (row,) in connection.execute(
-                "SELECT row FROM nodes WHERE row BETWEEN ? AND ? ORDER BY row",
-                (number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS - 1),
-            )
-        ]
-        if rows:
-            made = vectors(rows, header.dim)
-            where = np.asarray(rows, np.int64)
-            replace_vectors(connection, number, where, made, stamp, loose=number == unfinished)
-            fail_points.reach("moved")
-    schema.write_header(connection, header)
-    schema.write_state(connection, stamp=stamp, now=time.time(), next_row=state.next_row)
-
-
-def _texts(connection: sqlite3.Connection, rows: Sequence[int]) -> list[str]:
-    """Give the texts of rows that are there, in order."""
-    wanted = set(rows)
-    return [
-        node.text for row, node in iterate_nodes(connection, rows[0], rows[-1]) if row in wanted
-    ]
+    exchange(connection, state, header, embed, role=role)
+    schema.write_state(
+        connection, stamp=schema.random_stamp(), now=time.time(), next_row=state.next_row
+    )
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ blocks     what the vectors of rows ``1024*number ...`` are: which are stored, w
 vectors    the stored vectors of a block, little-endian float32, one after the other
 loose      vectors of rows whose block is not yet full, one by one
 words      the full-text index (FTS5) of ``texts``
+standby... vectors and header of another model, while there are two
 ========== ==========================================================================
 
 Ids and texts are TEXT, or, where UTF-8 cannot say them (lone surrogates), a
@@ -104,6 +105,17 @@ _TABLES = (
 )
 
 
+VECTOR_TABLES = ("blocks", "vectors", "loose")
+STANDBY = "standby_"
+"""Begins the names of the tables of vectors that wait; see :mod:`.standby`."""
+
+_STANDBY = """CREATE TABLE standby (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        role TEXT NOT NULL,           -- of the model that is 'coming' or was the 'former'; 'left'
+        filled INTEGER NOT NULL       -- the first row not looked at when they were written
+    )"""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Which version of an index this is.
@@ -156,6 +168,20 @@ def write_no_metadata(connection: sqlite3.Connection) -> None:
 def statements() -> tuple[str, ...]:
     """Give the statements that make the tables, as the file keeps them."""
     return _TABLES
+
+
+def standby_statements() -> tuple[str, ...]:
+    """Give the statements that make the tables of vectors that wait, as the file keeps them."""
+    made = {statement.split()[2]: statement for statement in _TABLES}
+    return _STANDBY, *(
+        made[name].replace(f"TABLE {name}", f"TABLE {STANDBY}{name}", 1)
+        for name in ("header", *VECTOR_TABLES)
+    )
+
+
+def standby_tables() -> tuple[str, ...]:
+    """Give the names of the tables of vectors that wait."""
+    return tuple(statement.split()[2] for statement in standby_statements())
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -214,11 +240,12 @@ def write_state(connection: sqlite3.Connection, *, stamp: int, now: float, next_
     )
 
 
-def read_header(connection: sqlite3.Connection) -> Header | None:
+def read_header(connection: sqlite3.Connection, prefix: str = "") -> Header | None:
     """Read the header.
 
     Args:
         connection: A connection to the index.
+        prefix: Begins the name of its table.
 
     Returns:
         The header, or ``None`` while the index is new.
@@ -227,7 +254,7 @@ def read_header(connection: sqlite3.Connection) -> Header | None:
         CorruptStoreError: It is damaged.
     """
     row = connection.execute(
-        "SELECT fingerprint, dim, metric, model_name, facts, checksum FROM header"
+        f"SELECT fingerprint, dim, metric, model_name, facts, checksum FROM {prefix}header"  # noqa: S608 - a name of ours
     ).fetchone()
     if row is None:
         return None
@@ -244,17 +271,18 @@ def read_header(connection: sqlite3.Connection) -> Header | None:
         raise CorruptStoreError(message) from error
 
 
-def write_header(connection: sqlite3.Connection, header: Header) -> None:
+def write_header(connection: sqlite3.Connection, header: Header, prefix: str = "") -> None:
     """Write or replace the header.
 
     Args:
         connection: A connection within a write transaction.
         header: The header.
+        prefix: Begins the name of its table.
     """
     facts = check_new_header(header)
     fields = [header.fingerprint, header.dim, header.metric.value, header.model_name, facts]
     connection.execute(
-        "INSERT OR REPLACE INTO header VALUES (1, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO {prefix}header VALUES (1, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (*fields, _header_checksum(fields)),
     )
 
