@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.settings import Settings
@@ -121,7 +122,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
             trust_remote_code=trust_remote_code,
             parallel_process=parallel_process,
             target_devices=tuple(target_devices) if target_devices else None,
-            model_kwargs=dict(model_kwargs or {}),
+            model_kwargs=copy(model_kwargs or {}),
             further=further,
         )
         choice = choose_by_keywords(self.options)

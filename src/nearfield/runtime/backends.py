@@ -9,6 +9,7 @@ from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, ModelLoadError
 from nearfield.runtime.graph_files import files_of, pick_graph
 from nearfield.runtime.local_model import LocalModel
+from nearfield.runtime.model_files import naming
 from nearfield.runtime.tokenize import TextTokenizer
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def load_model(
 
         return load_torch(name, folder, options, mode)
     folder.require_understood()
+    with naming(folder.path):
+        tokenizer = TextTokenizer.of_folder(
+            folder, max_tokens=options.max_length, threads=options.threads
+        )
     if backend == "native":
         head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
         engine, weights = native_engine(folder, head, options.threads), folder.weight_files
@@ -62,7 +67,7 @@ def load_model(
         engine = _graph_engine(folder, backend, found, options)
     return LocalModel(
         name,
-        TextTokenizer.of_folder(folder, max_tokens=options.max_length, threads=options.threads),
+        tokenizer,
         engine,
         backend=backend,
         weights=weights,
@@ -106,9 +111,10 @@ def native_engine(folder: ModelFolder, head: Head, threads: int | None) -> Engin
     from nearfield.runtime.architectures import read_encoder  # noqa: PLC0415
     from nearfield.runtime.native import NativeEngine  # noqa: PLC0415
 
-    tensors = folder.tensors()
-    encoder = read_encoder(folder.config, tensors, release=tensors.release)
-    return NativeEngine(encoder, head, threads=threads)
+    with naming(folder.path):
+        tensors = folder.tensors()
+        encoder = read_encoder(folder.config, tensors, release=tensors.release)
+        return NativeEngine(encoder, head, threads=threads)
 
 
 def _graph(

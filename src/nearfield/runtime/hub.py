@@ -78,9 +78,13 @@ def find_model(
         ModelLoadError: The model is not here and the hub cannot be asked.
     """
     local = Path(name).expanduser()
-    if name and local.is_dir():  # an empty path would be the working folder
-        return Found(local, name)
-    repo = _repo_name(name, local, owner)
+    try:
+        if name and local.is_dir():  # an empty path would be the working folder
+            return Found(local, name)
+        repo = _repo_name(name, local, owner)
+    except OSError as error:  # a name longer than a path may be
+        message = f"{name[:60]!r}... cannot be the name of a model: {error.strerror}."
+        raise UnknownModelError(message) from error
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
         message = f"revision={revision!r} is no branch, tag, commit or refs/pr/N."
         raise UnknownModelError(message)

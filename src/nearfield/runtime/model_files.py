@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nearfield.errors import ModelLoadError
+from nearfield.errors import ModelLoadError, NearfieldError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -82,6 +84,33 @@ def _blobs(snapshot: Path) -> Path:
     if snapshot.parent.name == "snapshots":
         return snapshot.parent.parent / "blobs"
     return snapshot
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Let every error that a folder's content causes name the folder.
+
+    A description may hold anything in any place; what arithmetic and loops make of that is
+    of no use to who fetched the model.
+
+    Args:
+        folder: The model's folder.
+
+    Raises:
+        ModelLoadError: What is done within failed by what the folder holds.
+    """
+    try:
+        yield
+    except ModelLoadError as error:
+        if str(folder) in str(error):
+            raise
+        message = f"{folder}: {error}"
+        raise ModelLoadError(message) from error
+    except NearfieldError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        message = f"{folder} describes its model in a way that makes no sense: {error}."
+        raise ModelLoadError(message) from error
 
 
 def parsed_json(path: Path) -> Any:

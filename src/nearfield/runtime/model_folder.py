@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ModelLoadError
 from nearfield.runtime.encoder import widen
-from nearfield.runtime.model_files import checked_file, read_json, read_json_if_there
+from nearfield.runtime.model_files import checked_file, naming, read_json, read_json_if_there
 from nearfield.runtime.modules import DenseLayer, Modules, plain_transformer, read_modules
 from nearfield.runtime.pooling import Dense, Head
 from nearfield.runtime.safetensors import SafetensorsFile, ShardedTensors
@@ -189,6 +189,11 @@ def read_folder(path: Path | str) -> ModelFolder:
         ModelLoadError: A file is missing, damaged, or leads out of the folder.
     """
     root = Path(path)
+    with naming(root):
+        return _read_folder(root)
+
+
+def _read_folder(root: Path) -> ModelFolder:
     modules = read_modules(root)
     transformer = modules.transformer if modules else ""
     config_file = checked_file(root, transformer, "config.json")
@@ -208,7 +213,7 @@ def read_folder(path: Path | str) -> ModelFolder:
         prompts={k: v for k, v in prompts.items() if isinstance(v, str)},
         default_prompt_name=own.get("default_prompt_name"),
         similarity=str(own.get("similarity_fn_name") or "cosine").removesuffix("_product"),
-        truncate_dim=own.get("truncate_dim"),
+        truncate_dim=_truncate_dim(own),
         max_tokens=_max_tokens(config, bert, tokenizer),
         position_limit=_position_limit(config),
         lower_case=bool(bert.get("do_lower_case")),
@@ -216,6 +221,14 @@ def read_folder(path: Path | str) -> ModelFolder:
         not_understood=modules.not_understood or _unusual(bert),
         custom_code=modules.custom_code or _custom_code(config, tokenizer),
     )
+
+
+def _truncate_dim(own: Mapping[str, Any]) -> int | None:
+    asked = own.get("truncate_dim")
+    if asked is not None and type(asked) is not int:
+        message = f"truncate_dim is {asked!r}"
+        raise ValueError(message)
+    return asked
 
 
 def _first_optional(root: Path, folder: str, names: tuple[str, ...]) -> dict[str, Any]:

@@ -159,7 +159,9 @@ def _pooling(config: Mapping[str, Any]) -> tuple[tuple[Pooling, ...], str | None
     named = config.get("pooling_mode")
     if named is None:
         named = [mode for mode, (_, switch) in _POOLING.items() if config.get(switch)] or "mean"
-    modes = [named] if isinstance(named, str) else list(named)
+    modes = list(named) if isinstance(named, list) else [named]
+    if not modes:
+        return (), "its Pooling module names no way of pooling"
     unknown = next((mode for mode in modes if mode not in _POOLING), None)
     if unknown is not None:
         return (), f"its pooling mode {unknown!r} is not known here"

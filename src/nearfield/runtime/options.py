@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ConfigError
 from nearfield.runtime.architectures import unsupported
+from nearfield.runtime.model_files import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nearfield.runtime.local_model import Backend, OnTruncation
     from nearfield.runtime.model_folder import ModelFolder
 
@@ -78,9 +78,12 @@ class Options:
                 f"on_truncation must be 'warn', 'error' or 'ignore', not {self.on_truncation!r}."
             )
             raise ConfigError(message)
+        if not isinstance(self.model_kwargs, Mapping):
+            message = f"model_kwargs must be settings by name, not {self.model_kwargs!r}."
+            raise ConfigError(message)
         for name in ("max_length", "truncate_dim", "batch_texts", "threads"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (type(value) is not int or value < 1):
                 message = f"{name} must be a whole number of at least 1, not {value!r}."
                 raise ConfigError(message)
         if self.backend in MODEL_KWARGS:
@@ -158,7 +161,8 @@ def choose_by_folder(folder: ModelFolder, options: Options) -> Choice:
     """
     if folder.custom_code and not options.trust_remote_code:
         folder.require_understood()
-    reason = folder.custom_code or folder.not_understood or unsupported(folder.config)
+    with naming(folder.path):
+        reason = folder.custom_code or folder.not_understood or unsupported(folder.config)
     if reason is None:
         return Choice("native")
     has_file = any(folder.file(*place) for place in (("onnx", "model.onnx"), ("model.onnx",)))

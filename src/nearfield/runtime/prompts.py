@@ -7,13 +7,14 @@ the model's family by its published name.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from nearfield.runtime.model_folder import ModelFolder
 
@@ -108,9 +109,16 @@ def choose_prompts(
     Raises:
         ConfigError: A prompt is no text.
     """
-    if prompts is not None and not all(isinstance(text, str) for text in prompts.values()):
-        message = f"prompts must be texts by name, not {dict(prompts)!r}."
+    if prompts is not None and not (
+        isinstance(prompts, Mapping) and all(isinstance(text, str) for text in prompts.values())
+    ):
+        message = f"prompts must be texts by name, not {prompts!r}."
         raise ConfigError(message)
+    instructions = {"query_instruction": query_instruction, "text_instruction": text_instruction}
+    for argument, text in instructions.items():
+        if text is not None and not isinstance(text, str):
+            message = f"{argument} must be a text, not {text!r}."
+            raise ConfigError(message)
     chosen = Prompts() if prompts == {} else _own(folder, name)
     given = prompts or {}
     query = _first(given, QUERY_NAMES) if query_instruction is None else query_instruction

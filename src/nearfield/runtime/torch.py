@@ -190,7 +190,9 @@ def load_torch(
             model_kwargs=kwargs,
             **further,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+        if isinstance(error, TypeError) and options.further:
+            raise  # a keyword that SentenceTransformer does not take
         message = f"sentence-transformers cannot load {folder.path}: {error}"
         raise ModelLoadError(message) from error
     model.eval()
