@@ -3,6 +3,7 @@
 import pytest
 
 from nearfield.stores.lance import LanceStore
+from nearfield.testing.object_store import ObjectServer
 from nearfield.testing.store_contract import StoreContract
 
 pytestmark = pytest.mark.lance
@@ -18,3 +19,16 @@ class TestLanceStoreThatStreams(StoreContract):
 
     def open_store(self, folder):
         return LanceStore(folder / "index", exact_below=0, ann=None)
+
+
+class TestLanceStoreInAnObjectStore(StoreContract):
+    """No folder, no lock, no file to sync: every commit is a conditional request."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self):
+        with ObjectServer() as self.server:
+            yield
+
+    def open_store(self, folder):
+        address = f"s3://bucket/{folder.name}"
+        return LanceStore(address, storage_options=self.server.options())

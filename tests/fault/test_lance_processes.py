@@ -10,6 +10,7 @@ import pytest
 
 from nearfield.core.store import Header
 from nearfield.stores.lance import LanceStore
+from nearfield.testing.object_store import ObjectServer
 from nearfield.testing.store_contract import make_entry
 
 pytestmark = [pytest.mark.lance, pytest.mark.slow]
@@ -21,6 +22,7 @@ import sys
 import numpy as np
 from nearfield.core.store import Header
 from nearfield.stores.lance import LanceStore
+from nearfield.testing.object_store import ObjectServer
 from nearfield.testing.store_contract import make_entry
 
 path, first, last, pieces, documents = sys.argv[1], *map(int, sys.argv[2:])
@@ -93,6 +95,22 @@ def test_two_processes_that_write_the_same_documents_double_nothing(tmp_path):
             writer.communicate()
     assert [writer.returncode for writer in writers] == [0, 0]
     assert set(versions_in(path)) == {f"d{n}" for n in range(DOCUMENTS)}
+
+
+def test_two_processes_that_write_to_an_object_store_tear_and_double_nothing(monkeypatch):
+    """Nothing keeps them apart: the later of two commits starts again, and replaces all."""
+    with ObjectServer() as server:
+        for name, value in server.options().items():
+            monkeypatch.setenv(name.upper().replace("ALLOW", "AWS_ALLOW"), value)
+        path = "s3://bucket/index"
+        with closing(LanceStore(path)) as store:
+            store.initialize(Header("f", 4))
+        writers = [start(path, 1000 * me, 1000 * me + 10) for me in range(2)]
+        for writer in writers:
+            with writer:
+                writer.communicate()
+        assert [writer.returncode for writer in writers] == [0, 0]
+        assert set(versions_in(path)) == {f"d{n}" for n in range(DOCUMENTS)}
 
 
 def test_two_writers_without_a_lock_double_nothing_either(tmp_path, monkeypatch):

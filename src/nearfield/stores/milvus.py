@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
+from nearfield.core.committed.place import server_of
 from nearfield.core.committed.rows import Row, searchable
 from nearfield.core.committed.store import CommittedStore
+from nearfield.core.storage import shown_place
 from nearfield.core.store import Capabilities
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, StoreError, StoreUnavailableError
@@ -29,7 +31,6 @@ MAX_TEXT = 65_535
 MAX_DIM = 12_000
 MAX_ANSWER = 16_384
 _NAME = re.compile(r"[A-Za-z_]\w{0,200}", re.ASCII)
-_SERVER = re.compile(r"[\w.-]+:\d+(/.*)?")
 _opened: Counter[Path] = Counter()
 """How many stores of this process have a file open: they share one server of Milvus Lite."""
 _READ = [field.name for field in fields(Row) if field.name != "search"]
@@ -82,24 +83,23 @@ class _Milvus:
         if not place or not _NAME.fullmatch(index):
             message = (
                 "A Milvus store needs a file or a server, and a name of ASCII letters, digits "
-                f"and underscores, not {index!r} at {place!r}."
+                f"and underscores, not {index!r} at {shown_place(place)!r}."
             )
             raise ConfigError(message)
         self._library = require("pymilvus", extra="milvus", purpose="The Milvus store")
         self._rows, self._states = index, f"{index}_state"
-        remote = "://" in place or _SERVER.fullmatch(place)
-        self._file = None if remote else Path(place)
-        self.exact = not remote
-        self.shown = re.sub(r"//[^/@]*@", "//", place)
-        uri = place if "://" in place or not remote else f"http://{place}"
+        url = server_of(place)
+        self._file = None if url else Path(place)
+        self.exact = url is None
+        self.shown = shown_place(url or place)
         if self._file is not None:
             if self._file.suffix != ".db":
                 message = f"The file of a Milvus store ends in .db; {place!r} does not."
                 raise ConfigError(message)
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        options = {"token": token, "timeout": timeout_s} if remote else {}
+        options = {"token": token, "timeout": timeout_s} if url else {}
         try:
-            self._client = self._library.MilvusClient(uri, **options)
+            self._client = self._library.MilvusClient(url or place, **options)
         except Exception as error:  # its exceptions have no root in common
             message = f"Milvus at {self.shown} cannot be opened: {error}"
             raise StoreUnavailableError(message) from error

@@ -5,13 +5,14 @@ Only the embedded mode is tested. The same client speaks to servers and clusters
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
+from nearfield.core.committed.place import server_of
 from nearfield.core.committed.rows import NODE, Row, searchable
 from nearfield.core.committed.store import CommittedStore
+from nearfield.core.storage import shown_place
 from nearfield.core.store import Capabilities
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, StoreError, StoreLockedError, StoreUnavailableError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nearfield.core.vectors import Vector
 
 VECTOR = "search"
-_SERVER = re.compile(r"[\w.-]+:\d+(/.*)?")
 
 
 class QdrantStore(CommittedStore):
@@ -81,14 +81,13 @@ class _Qdrant:
         self._models = library.models
         self._rows, self._states = index, f"{index}_state"
         self._folder: Path | None = None
-        self.shown = re.sub(r"//[^/@]*@", "//", place)
-        remote = "://" in place or _SERVER.fullmatch(place)
-        self.exact = exact or not remote
+        url = server_of(place)
+        self.shown = shown_place(url or place)
+        self.exact = exact or url is None
         # An embedded one is always exact, and warns of being told so.
         how = library.models.SearchParams(exact=exact)
-        self._how: dict[str, Any] = {"search_params": how} if remote else {}
-        if remote:
-            url = place if "://" in place else f"http://{place}"
+        self._how: dict[str, Any] = {} if url is None else {"search_params": how}
+        if url is not None:
             self._client = library.QdrantClient(
                 url=url, api_key=api_key, timeout=int(timeout_s), check_compatibility=False
             )

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import lance
@@ -250,6 +251,15 @@ def test_a_read_only_store_writes_nothing(tmp_path):
             with pytest.raises(StoreError, match="reading only"):
                 call()
     assert sorted((tmp_path / "i").rglob("*")) == before
+
+
+def test_a_content_hash_that_is_no_text_is_refused(tmp_path):
+    with closing(LanceStore(tmp_path / "i")) as store:
+        store.initialize(Header("f", DIM))
+        entry = replace(make_entry("a", vectors(1)), content_hash="\ud800")
+        with pytest.raises(ConfigError, match="lone surrogate"):
+            store.add([entry])
+        assert store.count() == 0
 
 
 def test_a_table_of_somebody_else_is_refused(tmp_path):

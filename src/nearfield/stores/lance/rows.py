@@ -18,7 +18,7 @@ from nearfield.core.schema import Node
 from nearfield.core.store import Header
 from nearfield.core.vectors import SimilarityMode
 from nearfield.core.words import indexable
-from nearfield.errors import CorruptStoreError
+from nearfield.errors import ConfigError, CorruptStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -154,6 +154,7 @@ def make_rows(checked: Sequence[CheckedEntry], schema: Any, version: int) -> Any
     base, absent = version << _WITHIN_COMMIT, []
     for one in checked:
         entry = one.entry
+        _refuse_surrogates(entry.content_hash)
         document, name = digest(DOCUMENT, entry.document_id), _bytes(entry.document_id)
         absent.append(len(columns["key"]))
         own = {"key": document, "id": name, "metadata": one.metadata, "hash": entry.content_hash}
@@ -218,6 +219,14 @@ def _as_node(node: Node) -> dict[str, Any]:
     raw = None if searched == node.text else _bytes(node.text)
     place: dict[str, Any] = {"start": node.start, "end": node.end}
     return {"id": _bytes(node.id), "text": searched, "raw": raw, **place}
+
+
+def _refuse_surrogates(content_hash: str) -> None:
+    try:
+        content_hash.encode()
+    except UnicodeEncodeError as error:
+        message = f"Lance keeps no content hash with a lone surrogate: {content_hash!r}."
+        raise ConfigError(message) from error
 
 
 def _bytes(text: str) -> bytes:

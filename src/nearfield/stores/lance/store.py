@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from nearfield.core.storage import shown_place
 from nearfield.core.store import Capabilities, Found, StoreInfo
 from nearfield.core.store_checks import (
     check_entries,
@@ -57,7 +58,8 @@ class LanceStore:
             ``"IVF_SQ"``, ``"IVF_RQ"`` (smaller), ``"IVF_FLAT"``, or ``None`` for none.
         recall: The share of the nearest nodes the index is to find, above 0 and at
             most 1: measured after each build, on stored vectors.
-        storage_options: Credentials and the like, for an object store.
+        storage_options: Credentials and the like, for an object store; what is not named
+            comes from the environment (``AWS_ACCESS_KEY_ID`` and so on). No message shows them.
 
     Raises:
         ConfigError: ``recall`` or ``exact_below`` makes no sense.
@@ -84,10 +86,10 @@ class LanceStore:
         if exact_below < 0:
             message = f"exact_below is a number of rows, at least 0, not {exact_below!r}."
             raise ConfigError(message)
-        self.path = str(path)
+        self.path = shown_place(path)
         self._ann, self._recall, self._exact_below = ann, recall, exact_below
         self._table = LanceTable(
-            self.path,
+            str(path),
             storage_options=storage_options,
             read_only=read_only,
             timeout_s=timeout_s,
@@ -254,16 +256,16 @@ class LanceStore:
             DimensionMismatchError: The queries are of another length than the header says.
             InvalidVectorsError: A query is not finite.
         """
-        version = self._table.latest()
-        header = None if version is None else version.header
-        queries, conditions = check_query(
-            self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
-        )
-        if version is None:
-            return [Found([]) for _ in (texts if mode == "text" else queries)]
-        if mode == "text":
-            return self._searcher.by_words(version, texts, int(top_k), conditions)
-        return self._searcher.by_vectors(version, queries, int(top_k), conditions)
+        with self._table.reading() as version:
+            header = None if version is None else version.header
+            queries, conditions = check_query(
+                self.capabilities, header, vectors, top_k, filters=filters, mode=mode, texts=texts
+            )
+            if version is None:
+                return [Found([]) for _ in (texts if mode == "text" else queries)]
+            if mode == "text":
+                return self._searcher.by_words(version, texts, int(top_k), conditions)
+            return self._searcher.by_vectors(version, queries, int(top_k), conditions)
 
     def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
         """Give the content hash of documents, by document id.
@@ -271,14 +273,14 @@ class LanceStore:
         Args:
             document_ids: Which; all when ``None``. Unknown ids are passed over.
         """
-        version = self._table.latest()
-        return {} if version is None else reading.read_hashes(version, document_ids)
+        with self._table.reading() as version:
+            return {} if version is None else reading.read_hashes(version, document_ids)
 
     def documents(self) -> Iterator[tuple[str, Metadata]]:
         """Give every document's id and facts, in the order of writing, of one version."""
-        version = self._table.latest()
-        if version is not None:
-            yield from reading.iterate_documents(version)
+        with self._table.reading() as version:
+            if version is not None:
+                yield from reading.iterate_documents(version)
 
     def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Vector]]:
         """Give nodes with their vectors ``(dim,)``, in the order of writing, of one version.
@@ -286,24 +288,24 @@ class LanceStore:
         Args:
             node_ids: Which; all when ``None``. Unknown ids are passed over.
         """
-        version = self._table.latest()
-        if version is not None:
-            yield from reading.iterate_nodes(version, node_ids)
+        with self._table.reading() as version:
+            if version is not None:
+                yield from reading.iterate_nodes(version, node_ids)
 
     def count(self) -> int:
         """Give the number of nodes."""
-        version = self._table.latest()
-        return 0 if version is None else int(version.data.count_rows(IS_NODE))
+        with self._table.reading() as version:
+            return 0 if version is None else int(version.data.count_rows(IS_NODE))
 
     def info(self) -> StoreInfo:
         """Give what the store holds; its size is that of the newest version's files."""
-        version = self._table.latest()
-        if version is None:
-            return StoreInfo(0, 0, None, 0, None, self.path)
-        nodes, size = self.count(), reading.size_of(version)
-        changed = version.data.get_version()["timestamp"].timestamp()
-        documents = version.data.count_rows() - nodes
-        return StoreInfo(documents, nodes, _own(version.header), size, changed, self.path)
+        with self._table.reading() as version:
+            if version is None:
+                return StoreInfo(0, 0, None, 0, None, self.path)
+            nodes, rows = int(version.data.count_rows(IS_NODE)), version.data.count_rows()
+            size, changed = reading.size_of(version), version.data.get_version()["timestamp"]
+            own = _own(version.header)
+            return StoreInfo(rows - nodes, nodes, own, size, changed.timestamp(), self.path)
 
     def build_ann_index(self, kind: str | None = None, *, recall: float | None = None) -> AnnIndex:
         """Build the ANN index now, and measure what it finds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nearfield._extras import require
-from nearfield.errors import StoreError
+from nearfield.core.storage import shown_place
+from nearfield.errors import NearfieldError, StoreError
 from nearfield.stores.lance.disk import Syncer, WriteLock
 from nearfield.stores.lance.rows import HEADER_KEY, make_schema, read_header, write_header
 
@@ -31,6 +33,8 @@ WORDS = {
 FRAGMENTS_TO_COMPACT = 32
 ROWS_PER_FRAGMENT = 1 << 20
 KEEP_VERSIONS_FOR = timedelta(hours=1)
+_ITS_SOURCE = re.compile(r",? \S+\.rs:\d+:\d+")
+"""The places in its own source that the engine puts into its messages."""
 
 
 class Version(NamedTuple):
@@ -50,6 +54,30 @@ class Version(NamedTuple):
 def engine() -> Any:
     """Import Lance."""
     return require("lance", extra="lance", purpose="LanceStore")
+
+
+@contextmanager
+def engine_errors(place: str) -> Iterator[None]:
+    """Turn what the engine raises within the block into an error of ours.
+
+    Args:
+        place: Where the table is, for the message.
+
+    Raises:
+        StoreError: The engine failed; or somebody else wrote the same rows first.
+    """
+    try:
+        yield
+    except NearfieldError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        said = _ITS_SOURCE.sub("", str(error))
+        if "found matching row" in said:
+            message = f"A document or node written to {place} is there already. Use upsert."
+        else:
+            said = said.replace("\n", " ")
+            message = f"Lance failed at {place}: {said} Check that it can be reached and written."
+        raise StoreError(message) from error
 
 
 class LanceTable:
@@ -72,7 +100,7 @@ class LanceTable:
         timeout_s: float = 30.0,
         durable: bool = True,
     ) -> None:
-        self.place = place
+        self.place = shown_place(place)
         self.uri = f"{place.rstrip('/')}/{TABLE_NAME}"
         self.folder = None if "://" in place else Path(place)
         self._options = dict(storage_options) if storage_options else None
@@ -90,9 +118,10 @@ class LanceTable:
     def latest(self) -> Version | None:
         """Give the newest version; ``None`` while there is no table."""
         known = self._version
-        if known is not None and known.data.latest_version == known.number:
-            return known
-        with self._opening:
+        with engine_errors(self.place):
+            if known is not None and known.data.latest_version == known.number:
+                return known
+        with self._opening, engine_errors(self.place):
             data = self._open() if self._version is None else self._version.data
             if data is None:
                 return None
@@ -102,6 +131,16 @@ class LanceTable:
                 header = read_header(data.schema, self.place)
                 self._version = Version(newest, data, header)
             return self._version
+
+    @contextmanager
+    def reading(self) -> Iterator[Version | None]:
+        """Give the newest version, to be read within the block.
+
+        Raises:
+            StoreError: The engine fails to read.
+        """
+        with engine_errors(self.place):
+            yield self.latest()
 
     @contextmanager
     def writing(self) -> Iterator[Version | None]:
@@ -129,23 +168,34 @@ class LanceTable:
             Whether it was made; ``False`` if somebody else did meanwhile.
         """
         schema = make_schema(header)
-        try:
-            data = engine().write_dataset(
-                schema.empty_table(), self.uri, mode="create", storage_options=self._options
-            )
-        except OSError as error:
-            if "already exists" in str(error):
-                return False
-            message = f"{self.place} cannot be written: {error}"
-            raise StoreError(message) from error
-        data.create_scalar_index("text", "INVERTED", **WORDS)
+        with engine_errors(self.place):
+            try:
+                data = engine().write_dataset(
+                    schema.empty_table(), self.uri, mode="create", storage_options=self._options
+                )
+            except OSError as error:
+                if "already exists" in str(error):
+                    return False
+                raise
+            data.create_scalar_index("text", "INVERTED", **WORDS)
         return True
 
     def append(self, version: Version, rows: Any) -> None:
-        """Write rows none of which is there, in one commit."""
-        self._own(version).insert(rows)
+        """Write rows none of which is there, in one commit, while nobody else writes."""
+        with engine_errors(self.place):
+            self._own(version).insert(rows)
 
-    def merge(self, version: Version, rows: Any, replaced: str | None) -> None:
+    def insert(self, version: Version, rows: Any) -> None:
+        """Write rows in one commit, or none if one is there by then.
+
+        Raises:
+            StoreError: Somebody else wrote a row of the same key meanwhile.
+        """
+        with engine_errors(self.place):
+            merge = self._own(version).merge_insert(["key"])
+            merge.when_matched_fail().when_not_matched_insert_all().execute(rows)
+
+    def merge(self, version: Version, rows: Any, replaced: str) -> None:
         """Write rows, each replacing the one of its key, in one commit.
 
         Args:
@@ -153,15 +203,15 @@ class LanceTable:
             rows: The new rows.
             replaced: The condition on old rows that go unless they are among the new ones.
         """
-        merge = self._own(version).merge_insert(["key"])
-        merge = merge.when_matched_update_all().when_not_matched_insert_all()
-        if replaced is not None:
-            merge = merge.when_not_matched_by_source_delete(replaced)
-        merge.execute(rows)
+        with engine_errors(self.place):
+            merge = self._own(version).merge_insert(["key"])
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            merge.when_not_matched_by_source_delete(replaced).execute(rows)
 
     def delete(self, version: Version, condition: str) -> None:
         """Remove rows, in one commit."""
-        self._own(version).delete(condition)
+        with engine_errors(self.place):
+            self._own(version).delete(condition)
 
     def write_header(self, version: Version, header: Header) -> None:
         """Replace the header, in one commit."""
@@ -169,15 +219,17 @@ class LanceTable:
 
     def write_metadata(self, version: Version, key: str, value: str) -> None:
         """Keep a text in the table's own metadata, in one commit."""
-        self._own(version).update_schema_metadata({key: value})
+        with engine_errors(self.place):
+            self._own(version).update_schema_metadata({key: value})
 
     def create_ann_index(
         self, version: Version, name: str, kind: str, metric: str, partitions: int
     ) -> None:
         """Build an index over the vectors, in one commit; one of the name is replaced."""
-        self._own(version).create_index(
-            "vector", kind, name=name, metric=metric, num_partitions=partitions, replace=True
-        )
+        with engine_errors(self.place):
+            self._own(version).create_index(
+                "vector", kind, name=name, metric=metric, num_partitions=partitions, replace=True
+            )
 
     def tidy(self, version: Version, *, always: bool = False) -> bool:
         """Put small files together, bring indices up to date, and drop versions of long ago.
@@ -191,11 +243,12 @@ class LanceTable:
         """
         if not always and len(version.data.get_fragments()) < FRAGMENTS_TO_COMPACT:
             return False
-        data = self._own(version)
-        # In this order: files that an index knows are not put together with others.
-        data.optimize.optimize_indices()
-        data.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
-        data.cleanup_old_versions(older_than=KEEP_VERSIONS_FOR)
+        with engine_errors(self.place):
+            data = self._own(version)
+            # In this order: files that an index knows are not put together with others.
+            data.optimize.optimize_indices()
+            data.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
+            data.cleanup_old_versions(older_than=KEEP_VERSIONS_FOR)
         return True
 
     def close(self) -> None:
@@ -210,10 +263,10 @@ class LanceTable:
     def _open(self) -> Any:
         if self.folder is not None and not (self.folder / TABLE_NAME).exists():
             return None
-        try:
-            return engine().dataset(self.uri, storage_options=self._options)
-        except (ValueError, OSError) as error:
-            if "not found" in str(error).lower():
-                return None
-            message = f"{self.place} cannot be opened: {error}"
-            raise StoreError(message) from error
+        with engine_errors(self.place):
+            try:
+                return engine().dataset(self.uri, storage_options=self._options)
+            except (ValueError, OSError) as error:
+                if "not found" in str(error).lower():
+                    return None
+                raise

@@ -36,12 +36,16 @@ def write_entries(
     documents = {digest(DOCUMENT, one.entry.document_id) for one in checked}
     _refuse_stolen(known, checked, documents)
     rows = make_rows(checked, version.data.schema, version.number)
-    # Appending looks at no old row; but two who append the same rows both would.
-    if table.alone and not known:
-        table.append(version, rows)
+    if not replace:
+        # Appending looks at no old row; but two who append the same rows both would.
+        (table.append if table.alone else table.insert)(version, rows)
         return
-    old = sorted(documents & known.keys())
-    table.merge(version, rows, one_of("document", old) if old else None)
+    # Without a lock others may have written these documents since: nothing of theirs stays.
+    old = documents & known.keys() if table.alone else documents
+    if old or not table.alone:
+        table.merge(version, rows, one_of("document", sorted(old)))
+    else:
+        table.append(version, rows)
 
 
 def _known(version: Version, checked: Sequence[CheckedEntry]) -> dict[str, str]:
