@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from nearfield.server.http import Gone, again, read_body, send_refusal, too_large
+from nearfield.server.http import (
+    Gone,
+    again,
+    read_body,
+    send_refusal,
+    too_large,
+    while_there,
+)
 from nearfield.server.refusal import Refusal, log_failure, refusal_of, unavailable
 
 if TYPE_CHECKING:
@@ -46,10 +54,14 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here; count it either way."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            return
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":  # what GET gives; its body is held back by the server below
+            scope = {**scope, "method": "GET"}
         started = time.perf_counter()
         status = GONE
 
@@ -60,17 +72,14 @@ class Guard:
             await send(message)
 
         try:
-            self._check(scope)
-            if scope["method"] in _WITH_BODY:
-                # Whole and within the limits, before any route sees a part of it.
-                body = await read_body(receive, self._limits)
-                await self._app(scope, again(body, receive), watched)
-            else:
-                await self._app(scope, receive, watched)
+            await self._let_in(scope, receive, watched)
         except Refusal as refusal:
             await send_refusal(watched, refusal)
         except Gone:
             pass
+        except asyncio.CancelledError:  # from outside: the time to finish what was begun is over
+            if status == GONE:
+                await send_refusal(watched, unavailable("The server is being stopped."))
         except Exception as error:
             if status != GONE:
                 raise  # too late for another answer; the connection is closed
@@ -78,6 +87,15 @@ class Guard:
             await send_refusal(watched, refusal_of(error))
         route = getattr(scope.get("route"), "path", "none")
         self._service.metrics.request(route, status, time.perf_counter() - started)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._check(scope)
+        if scope["method"] in _WITH_BODY:
+            # Whole and within the limits, before any route sees a part of it.
+            body = await read_body(receive, self._limits)
+            await while_there(self._app(scope, again(body, receive), send), receive)
+        else:
+            await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])

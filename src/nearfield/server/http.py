@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 orjson = require("orjson", extra="server", purpose="The server")
 
+WATCH_AFTER_S = 0.1
+"""A client that is answered sooner is not watched for leaving."""
+
 _JSON = (b"content-type", b"application/json")
 
 
@@ -128,8 +131,48 @@ async def send_refusal(send: Send, refusal: Refusal) -> None:
     await send_json(send, body, refusal.status, refusal.headers)
 
 
-async def until_gone(receive: Receive) -> None:
-    """Wait until the client closes the connection."""
+async def while_there(answer: Awaitable[None], receive: Receive) -> None:
+    """Await an answer as long as the client is there; it is cancelled when the client goes.
+
+    Args:
+        answer: What is awaited.
+        receive: ASGI's, after the whole body.
+
+    Raises:
+        Gone: The client closed the connection.
+    """
+    task = asyncio.current_task()
+    watch: asyncio.Task[None] | None = None
+    left = False
+
+    def leave(_: asyncio.Task[None]) -> None:
+        nonlocal left
+        if task is not None and not finished:
+            left = True
+            task.cancel()
+
+    def begin() -> None:
+        nonlocal watch
+        watch = loop.create_task(_until_gone(receive))
+        watch.add_done_callback(leave)
+
+    finished = False
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(WATCH_AFTER_S, begin)
+    try:
+        await answer
+    except asyncio.CancelledError:
+        if left and task is not None and not task.uncancel():
+            raise Gone from None
+        raise
+    finally:
+        finished = True
+        timer.cancel()
+        if watch is not None:
+            watch.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
@@ -21,6 +22,11 @@ MAX_HEAD_BYTES = 1 << 16
 # comes to read the answer; but not for ever.
 MAX_IGNORED_BYTES = 1 << 28
 SLACK_S = 2.0  # for the answer to a slow body, which the application gives
+
+# The parser drops the body of a request that offers to go on in another protocol, as
+# Java's client does with each (HTTP/2). Nothing else is spoken here, so the offer is not read.
+_OFFER = re.compile(rb"\nupgrade(?=[ \t]*:)", re.IGNORECASE)
+_UNREAD = b"\nignored"  # as long as it was; valid JSON holds no such line
 
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -64,6 +70,8 @@ class PatientProtocol(HttpToolsProtocol):  # type: ignore[misc] # optional: Any
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, unless they are too many."""
+        if self._awaits != "body":
+            data = _OFFER.sub(_UNREAD, data)
         if self._awaits == "head":
             self._head_bytes += len(data)
         elif self.cycle is not None and self.cycle.response_complete:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,8 +21,7 @@ from nearfield.server.schedule import Room
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from nearfield.core.embeddings import InputType
     from nearfield.core.rerank import Reranker
@@ -141,36 +140,42 @@ class Service:
         work = await self._batcher(model).run(texts, input_type)
         return Embedded(work.vectors, work.tokens, work.cut)
 
-    async def aside(
-        self,
-        call: Callable[..., T],
-        *args: Any,
-        texts: int = 1,
-        turn: AbstractAsyncContextManager[Any] | None = None,
-    ) -> T:
-        """Call a function in a thread, as one of the requests that the queue has room for.
+    @asynccontextmanager
+    async def place(self, texts: int = 1) -> AsyncIterator[None]:
+        """Be one of the requests that the queue has room for, as long as one may take.
 
         Args:
-            call: The function.
-            args: What it is called with.
-            texts: How many texts it works on.
-            turn: A lock to hold meanwhile.
-
-        Returns:
-            What it gives.
+            texts: How many texts are worked on.
 
         Raises:
             Refusal: There is no room (429), or it took too long (503).
         """
         self._room.enter(texts, self.retry_after_s)
         try:
-            async with asyncio.timeout(self.config.limits.request_timeout_s):
-                async with turn or nullcontext():
-                    return await asyncio.to_thread(call, *args)
+            async with asyncio.timeout(self.config.limits.request_timeout_s) as limit:
+                yield
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise unavailable("The request took too long.") from None
         finally:
             self._room.leave(texts)
+
+    async def aside(self, call: Callable[..., T], *args: Any) -> T:
+        """Call a function in a thread, in a place of the queue.
+
+        Args:
+            call: The function.
+            args: What it is called with.
+
+        Returns:
+            What it gives.
+
+        Raises:
+            Refusal: As :meth:`place`.
+        """
+        async with self.place():
+            return await asyncio.to_thread(call, *args)
 
     def stats(self) -> dict[str, Any]:
         """Give what was counted since the start.

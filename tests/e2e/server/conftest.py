@@ -74,7 +74,11 @@ class Running:
             answer = connection.getresponse()
             content = answer.read()
         is_json = answer.headers.get("content-type", "").startswith("application/json")
-        return answer.status, json.loads(content) if is_json else content, answer.headers
+        return (
+            answer.status,
+            json.loads(content) if is_json and content else content,
+            answer.headers,
+        )
 
     def embed(self, given, model="m", **more):
         """Ask for vectors; give the status, the body and the headers."""

@@ -184,6 +184,19 @@ def test_a_websocket_is_not_opened(strict):
     assert works(strict)
 
 
+@pytest.mark.parametrize("name", ["Upgrade", "upgrade"])
+def test_an_offer_of_http_2_is_not_taken_and_costs_no_body(strict, name):
+    """Java's client makes it with each request."""
+    body = json.dumps({"model": "m", "input": "upgrade: h2c"}).encode()
+    offer = f"Connection: Upgrade, HTTP2-Settings\r\n{name}: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    asked = head(f"{offer}Content-Length: {len(body)}\r\n") + body
+    with strict.connect(30) as sock:
+        sock.sendall(asked + asked.replace(b"Upgrade, HTTP2", b"close, HTTP2"))
+        answers = received(sock)
+
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
 # What a body holds.
 
 
@@ -320,32 +333,6 @@ def test_a_client_that_reads_no_answer_is_not_kept(running, bundled):
         while server.connections:
             pass
         assert works(server)
-
-
-def test_the_work_of_clients_that_have_gone_is_dropped(running, gated):
-    """None of their texts is computed but those that were begun."""
-    with running({"m": gated}) as server:
-        gated.gate.clear()
-        holder = threading.Thread(target=server.embed, args=("first",))
-        holder.start()
-        gated.begun.acquire()
-        body = json.dumps({"model": "m", "input": ["gone"] * 50}).encode()
-        socks = [server.connect() for _ in range(20)]
-        for sock in socks:
-            sock.sendall(head(f"Content-Length: {len(body)}\r\n") + body)
-        while server.service.stats()["queue_requests"] < 21:
-            pass
-        for sock in socks:
-            sock.close()
-        while server.service.stats()["queue_requests"] > 1:
-            pass
-        gated.gate.set()
-        holder.join()
-        assert works(server)
-        metrics = server.ask("GET", "/metrics")[1].decode()
-
-    assert 'nearfield_dropped_texts_total{model="m"} 1000.0' in metrics
-    assert gated.seen == ["first", "an honest text"]
 
 
 def test_a_thousand_clients_on_a_queue_of_a_hundred(running, gated):

@@ -128,3 +128,22 @@ def test_the_page_is_served_so_that_nothing_from_elsewhere_runs(server):
 @pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/x"])
 def test_no_path_leads_out_of_the_pages_folder(server, path):
     assert server.ask("GET", path)[0] in {403, 404}
+
+
+def test_what_is_not_finished_in_time_when_it_stops_is_told(running, gated):
+    answers = []
+    with running({"m": gated}, limits={"drain_s": 1.0}) as server:
+        gated.gate.clear()
+        asking = threading.Thread(target=lambda: answers.append(server.embed("held")))
+        asking.start()
+        gated.begun.acquire()
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        asking.join()
+        gated.gate.set()
+        stopping.join()
+
+    ((status, body, headers),) = answers
+    assert status == 503
+    assert body["error"]["code"] == "service_unavailable"
+    assert headers["retry-after"] == "1"

@@ -6,7 +6,6 @@ model of the request in between.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,12 @@ import numpy as np
 
 from nearfield.core.vectors import normalize
 from nearfield.server import tokens
-from nearfield.server.http import Gone, orjson, read_json, send_json, until_gone
+from nearfield.server.http import orjson, read_json, send_json
 from nearfield.server.refusal import Refusal
 from nearfield.wire.openai import ErrorReply, read_embeddings_request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
     from nearfield.core.embeddings import BaseEmbedding, InputType
     from nearfield.core.vectors import Vectors
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 PATH = "/v1/embeddings"
 TRUNCATED_HEADER = "x-nearfield-truncated-tokens"
-WATCH_AFTER_S = 0.1
-"""A client that is answered sooner is not watched for leaving."""
 
 
 class EmbeddingsRoute:
@@ -54,8 +51,9 @@ class EmbeddingsRoute:
             raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, message, headers={"allow": "POST"})
         request, input_type = self._read(read_json((await receive())["body"]))
         texts = self._texts(request)
-        answer = self._service.embed_with_facts(texts, model=request.model, input_type=input_type)
-        done = await while_there(answer, receive)
+        done = await self._service.embed_with_facts(
+            texts, model=request.model, input_type=input_type
+        )
         headers = {TRUNCATED_HEADER: str(done.cut)} if done.cut else None
         await send_json(send, _body(request, done), headers=headers)
 
@@ -102,47 +100,6 @@ class EmbeddingsRoute:
                 f"numbers{shorter}, not of {dimensions}."
             )
             raise Refusal(HTTPStatus.BAD_REQUEST, message, param="dimensions")
-
-
-async def while_there(answer: Awaitable[Embedded], receive: Receive) -> Embedded:
-    """Await an answer as long as the client is there; its work is dropped when it goes.
-
-    Args:
-        answer: What is awaited.
-        receive: ASGI's, after the whole body.
-
-    Raises:
-        Gone: The client closed the connection.
-    """
-    task = asyncio.current_task()
-    watch: asyncio.Task[None] | None = None
-    left = False
-
-    def leave(_: asyncio.Task[None]) -> None:
-        nonlocal left
-        if task is not None and not finished:
-            left = True
-            task.cancel()
-
-    def begin() -> None:
-        nonlocal watch
-        watch = loop.create_task(until_gone(receive))
-        watch.add_done_callback(leave)
-
-    finished = False
-    loop = asyncio.get_running_loop()
-    timer = loop.call_later(WATCH_AFTER_S, begin)
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        if left and task is not None and not task.uncancel():
-            raise Gone from None
-        raise
-    finally:
-        finished = True
-        timer.cancel()
-        if watch is not None:
-            watch.cancel()
 
 
 def _own_dim(model: BaseEmbedding) -> int | None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter
 
+from nearfield.core.aside import in_thread
 from nearfield.server.refusal import Refusal
 from nearfield.server.schemas import RerankBody, Reranked, RerankResult, RerankText
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from nearfield.core.rerank import Reranker
     from nearfield.core.vectors import Vector
     from nearfield.server.service import Service
+
+T = TypeVar("T")
+
+PIECE_TEXTS = 64
+"""Texts scored in one go: others get their turn after it, and who has left is noticed."""
 
 
 def router(service: Service) -> APIRouter:
@@ -31,7 +37,13 @@ def router(service: Service) -> APIRouter:
 
     async def scores(name: str, model: Reranker, query: str, texts: Sequence[str]) -> Vector:
         turn = turns.setdefault(name, asyncio.Lock())
-        return await service.aside(model.rerank, query, texts, texts=len(texts), turn=turn)
+        found = []
+        async with service.place(len(texts)):
+            for start in range(0, len(texts), PIECE_TEXTS):
+                piece = texts[start : start + PIECE_TEXTS]
+                async with turn:
+                    found.append(await _to_its_end(in_thread(model.rerank, query, piece)))
+        return np.concatenate(found)
 
     async def rerank(body: RerankBody) -> Reranked:
         """Rank texts by how well they answer a question."""
@@ -61,3 +73,13 @@ def router(service: Service) -> APIRouter:
 
     routes.add_api_route("/v1/rerank", rerank, methods=["POST"])
     return routes
+
+
+async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    """Await a thread's work; being cancelled waits for it, so that no turn is given away early."""
+    work = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
