@@ -209,9 +209,10 @@ class Watch:
 
     def __init__(self, page, allowed):
         self.faults = []
+        self.allowed = allowed
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", lambda request: self._request(request.url, allowed))
+        page.on("request", lambda request: self._request(request.url))
 
     def _console(self, message):
         if message.text.startswith("[.WebGL"):
@@ -219,9 +220,9 @@ class Watch:
         if message.type in {"error", "warning"}:
             self.faults.append(f"{message.type}: {message.text} {message.location.get('url')}")
 
-    def _request(self, url, allowed):
+    def _request(self, url):
         host = urlsplit(url).netloc
-        if host not in allowed and not url.startswith(("data:", "blob:")):
+        if host not in self.allowed and not url.startswith(("data:", "blob:", "about:")):
             self.faults.append(f"request to {url}")
 
 

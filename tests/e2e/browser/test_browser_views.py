@@ -1,6 +1,7 @@
 """The page's other views, its key, its colours and what it keeps to."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -176,6 +177,64 @@ def test_the_theme_can_be_switched_and_stays(page):
     page.reload()
     page.get_by_role("button", name="Theme: dark").wait_for()
     assert brightness(page) < 0.5
+
+
+FORBIDDEN = """
+for (const kind of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, kind, {
+    get() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    },
+  });
+}"""
+
+
+def test_a_browser_that_may_keep_nothing_shows_all_of_it(open_page, site):
+    page = open_page("about:blank")
+    page.add_init_script(FORBIDDEN)
+    page.watch.allowed.add(urlsplit(site.url).netloc)
+    page.goto(site.url + "/#search?q=red+planet")
+    page.locator(".result").first.wait_for()
+    page.get_by_role("checkbox", name="Words").uncheck()
+    page.locator(".column").nth(2).wait_for(state="detached")
+    page.locator(".result .open").first.click()
+    page.get_by_role("dialog").get_by_role("checkbox").first.check()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Theme: auto").click()
+    page.get_by_role("button", name="Theme: light").click()
+
+    assert brightness(page) < 0.5
+
+
+def test_a_browser_that_may_keep_nothing_is_asked_for_the_key_once(open_page, guarded_site):
+    page = open_page("about:blank")
+    page.add_init_script(FORBIDDEN)
+    page.watch.allowed.add(urlsplit(guarded_site.url).netloc)
+    page.goto(guarded_site.url + "/")
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Unlock").click()
+    page.get_by_role("searchbox").fill("red planet")
+    page.locator(".result").first.wait_for()
+
+    assert not page.locator("#key-dialog").is_visible()
+    page.watch.faults.clear()  # a 401 is told by the browser, too
+
+
+def test_the_strip_stands_without_a_model(open_page, site):
+    page = open_page("about:blank")
+    page.watch.allowed.add(urlsplit(site.url).netloc)
+
+    def without_models(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"models": [], "index": None})
+
+    page.route("**/api/status", without_models)
+    page.goto(site.url + "/#health")
+
+    strip = page.locator("#strip")
+    strip.get_by_text("no index").wait_for()
+    assert "none" in strip.inner_text()
+    assert "does not answer" not in strip.inner_text()
 
 
 def brightness(page):

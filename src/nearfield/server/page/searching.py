@@ -7,6 +7,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from nearfield.core.fusion import reciprocal_rank_fusion
+from nearfield.core.retriever import HYBRID_DEPTH
 from nearfield.server.page.reading import prompt_of
 from nearfield.server.page.records import as_result
 
@@ -81,13 +83,18 @@ def search_by(
         filters: Conditions on their metadata.
 
     Returns:
-        The nodes found by each way, best first.
+        The nodes found by each way, best first: those that a retriever of that mode finds.
     """
+    both = "hybrid" in modes
+    depth = max(top_k, HYBRID_DEPTH) if both else top_k
     found = {}
-    for mode in modes:
-        retriever = index.as_retriever(top_k, mode=mode, filters=filters)
-        found[mode] = retriever.search([bundle])[0].nodes
-    return found
+    for mode in ("vector", "text"):
+        if both or mode in modes:
+            retriever = index.as_retriever(depth, mode=mode, filters=filters)
+            found[mode] = retriever.search([bundle])[0].nodes
+    if both:  # fused from the two that are there, not asked for anew
+        found["hybrid"] = reciprocal_rank_fusion([found["vector"], found["text"]])
+    return {mode: found[mode][:top_k] for mode in modes}
 
 
 def reranked(

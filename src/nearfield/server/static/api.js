@@ -1,5 +1,7 @@
 // The server's API: JSON and bytes, the key asked for once and kept in this tab.
 
+import { inTab } from "./kept.js";
+
 const KEY = "nearfield-key";
 
 /** A request that got no result; `message` is for people. */
@@ -28,7 +30,7 @@ export async function binary(path, signal) {
 }
 
 async function ask(path, body, signal) {
-  const key = sessionStorage.getItem(KEY);
+  const key = inTab.get(KEY);
   const headers = key ? { authorization: `Bearer ${key}` } : {};
   const request = { headers, signal };
   if (body !== undefined) {
@@ -61,7 +63,7 @@ async function reason(answer) {
 
 /** Ask the person for the key, once however many requests wait for it. */
 function unlock(refused) {
-  if (sessionStorage.getItem(KEY) !== refused) return Promise.resolve(); // a newer one is there
+  if (inTab.get(KEY) !== refused) return Promise.resolve(); // a newer one is there
   asking ??= new Promise((resolve) => {
     const dialog = document.getElementById("key-dialog");
     const input = document.getElementById("key-input");
@@ -71,7 +73,7 @@ function unlock(refused) {
     const hold = (event) => event.preventDefault(); // nothing works behind it
     const done = (event) => {
       event.preventDefault();
-      sessionStorage.setItem(KEY, input.value.trim());
+      inTab.set(KEY, input.value.trim());
       form.removeEventListener("submit", done);
       dialog.removeEventListener("cancel", hold);
       dialog.close();

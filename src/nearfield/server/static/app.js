@@ -2,6 +2,7 @@
 
 import { api, binary } from "./api.js";
 import { bytes, count, el, fill, notice, percent, rove } from "./dom.js";
+import { always } from "./kept.js";
 
 const VIEWS = ["search", "compare", "map", "speed", "health"];
 const REFRESH_MS = 5000;
@@ -67,26 +68,30 @@ async function load(name) {
 }
 
 async function refresh() {
+  let status;
   try {
-    context.status = await api("api/status");
-    byId("strip").classList.remove("lost");
-    drawStrip(context.status);
-    tell("status", context.status);
-  } catch {
+    status = await api("api/status");
+  } catch (error) {
     byId("strip").classList.add("lost");
-    fill(byId("strip"), el("span", { text: "The server does not answer." }));
+    fill(byId("strip"), el("span", { text: error.message }));
+    return;
   }
+  context.status = status;
+  byId("strip").classList.remove("lost");
+  drawStrip(status);
+  tell("status", status);
 }
 
 function drawStrip({ index, models, cache, memory_bytes: memory }) {
   const served = models.find((model) => model.fingerprint === index?.fingerprint) ?? models[0];
   const fact = (name, value, title) =>
     el("span", { class: "fact", title }, el("span", { class: "name", text: name }), el("span", { class: "value", text: value }));
+  const vectors = index && [count(index.nodes), index.dim ?? served?.dim].filter(Boolean).join(" × ");
   fill(
     byId("strip"),
-    fact("model", served.name.split("/").pop(), served.name),
-    fact("fingerprint", served.fingerprint.split("/").pop().slice(0, 8), served.fingerprint),
-    fact("vectors", index ? `${count(index.nodes)} × ${index.dim ?? served.dim}` : "no index"),
+    fact("model", served ? served.name.split("/").pop() : "none", served?.name),
+    served && fact("fingerprint", served.fingerprint.split("/").pop().slice(0, 8), served.fingerprint),
+    fact("vectors", vectors ?? "no index"),
     fact("truncated", index ? percent(index.truncated_percent) : "–", "nodes the model did not read whole"),
     fact("cache hits", cache ? count(cache.hits) : "no cache"),
     fact("memory", memory ? bytes(memory) : "–"),
@@ -104,7 +109,7 @@ function dress(theme) {
 }
 
 function theme() {
-  const chosen = localStorage.getItem(THEME);
+  const chosen = always.get(THEME);
   return THEMES.includes(chosen) ? chosen : "auto";
 }
 
@@ -115,7 +120,7 @@ function listen() {
   });
   byId("theme").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
-    localStorage.setItem(THEME, next);
+    always.set(THEME, next);
     dress(next);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dress(theme()));

@@ -2,6 +2,7 @@
 
 import { count, debounce, el, fill, ms, notice, paint, plural } from "./dom.js";
 import { filterForm } from "./filters.js";
+import { always } from "./kept.js";
 import { openWhy } from "./why.js";
 
 export const MODES = {
@@ -119,7 +120,7 @@ class Search {
   }
 
   keep() {
-    localStorage.setItem(CHOICES, JSON.stringify({ modes: this.modes, topK: this.topK }));
+    always.set(CHOICES, JSON.stringify({ modes: this.modes, topK: this.topK }));
     this.search();
   }
 
@@ -327,7 +328,7 @@ function scrollToBest(card) {
 
 function read() {
   try {
-    const kept = JSON.parse(localStorage.getItem(CHOICES)) ?? {};
+    const kept = JSON.parse(always.get(CHOICES)) ?? {};
     const modes = (kept.modes ?? []).filter((mode) => mode in MODES);
     return { modes: modes.length ? modes : undefined, topK: [5, 10, 20, 50].includes(kept.topK) ? kept.topK : undefined };
   } catch {

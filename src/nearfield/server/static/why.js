@@ -1,6 +1,7 @@
 // Why this result: what the model read of question and passage, where the passage lies, its ranks.
 
 import { count, el, fill, notice, paint, plural } from "./dom.js";
+import { always } from "./kept.js";
 
 const SHOW_TOKENS = "nearfield-tokens";
 
@@ -113,7 +114,7 @@ function passage(facts) {
     length < facts.length ? el("span", { class: "note", text: ` … ${count(facts.length - length)} characters more` }) : null,
   );
   const border = (text) => el("p", { class: "border" }, el("span", { text }));
-  const kept = localStorage.getItem(SHOW_TOKENS) === "on";
+  const kept = always.get(SHOW_TOKENS) === "on";
   const box = el("div", { class: `document${kept ? " tokens" : ""}` });
   const toggle = el("input", {
     type: "checkbox",
@@ -121,7 +122,7 @@ function passage(facts) {
     on: {
       change: (event) => {
         box.classList.toggle("tokens", event.target.checked);
-        localStorage.setItem(SHOW_TOKENS, event.target.checked ? "on" : "off");
+        always.set(SHOW_TOKENS, event.target.checked ? "on" : "off");
       },
     },
   });

@@ -28,7 +28,8 @@ const OUTLINES = [
 
 /** Whether the page is dark now. */
 export function isDark(element) {
-  return getComputedStyle(element).getPropertyValue("--map-dark").trim() === "1";
+  const scheme = getComputedStyle(element).colorScheme;
+  return scheme === "dark" || (scheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
 }
 
 /** The colours by slot, as "#rrggbb". */

@@ -86,7 +86,7 @@ export class Panel {
         title: "Click to show or hide; with Shift, show this one alone",
         on: { click: (event) => (event.shiftKey ? this.heard.only(code) : this.heard.toggle(code)) },
       }, sign(slotOf(label, code), dark), el("span", { class: "map-label", dir: "auto", text: label }), el("span", { class: "map-number", text: count(field.counts[code]) }))));
-    const all = el("button", { class: "quiet", "data-key": "all", text: "Show all", disabled: !hidden.size, on: { click: () => this.heard.all() } });
+    const all = el("button", { class: "quiet", "data-key": "all", text: "Show all", hidden: !hidden.size, on: { click: () => this.heard.all() } });
     fill(pane,
       el("div", { class: "row between" }, el("label", { class: "map-choice" }, "Colour by ", choice), all),
       el("ul", { class: "map-legend" }, rows));
