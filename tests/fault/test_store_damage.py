@@ -187,6 +187,26 @@ def test_lost_vectors_are_computed_again_from_the_texts(whole, index):
     assert everything(index) == before
 
 
+def test_a_block_made_again_is_no_unfinished_one_and_may_be_written_after(index):
+    """Also where all rows of the unfinished block were deleted."""
+    with closing(SQLiteStore(index)) as store:
+        store.delete([f"d{n}" for n in range(204, 230)])
+    damage(index, "DELETE FROM blocks", "DELETE FROM vectors")
+    with closing(SQLiteStore(index)) as store:
+        assert store.repair(vectors_of).embedded == store.count()
+        store.add([make_entry("more", np.ones((2000, DIM)))])
+        assert store.verify() == []
+
+
+def test_a_next_row_in_another_block_than_the_unfinished_one_is_found_and_mended(index):
+    damage(index, "UPDATE state SET next_row = next_row + 4096")
+    assert problems(index) == {"header"}
+    with closing(SQLiteStore(index)) as store:
+        store.repair()
+        store.add([make_entry("more", np.ones((2000, DIM)))])
+        assert store.verify() == []
+
+
 def test_without_a_model_documents_with_lost_vectors_are_removed_and_named(whole, index):
     damage(index, "UPDATE loose SET data = zeroblob(length(data)) WHERE row = 1100")
     with closing(SQLiteStore(index)) as store:

@@ -217,3 +217,32 @@ def test_a_new_index_is_readable_as_the_umask_has_it(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644 & ~umask
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("used", [False, True])
+def test_nothing_is_acknowledged_that_would_go_to_a_file_without_a_name(tmp_path, replaced, used):
+    path = tmp_path / "my.index"
+    build(path)
+    with closing(SQLiteStore(path)) as store:
+        if used:
+            store.add([make_entry("early", np.ones((1, 4)))])
+        if replaced:
+            build(tmp_path / "other.index")
+            (tmp_path / "other.index").replace(path)
+        else:
+            path.unlink()
+        with pytest.raises(StoreError, match="Open it again"):
+            store.add([make_entry("late", np.ones((1, 4)))])
+        assert path.exists() is replaced
+
+
+def test_a_store_that_only_reads_turns_to_the_file_put_in_its_place(tmp_path):
+    path = tmp_path / "my.index"
+    build(path)
+    with closing(SQLiteStore(path, read_only=True)) as store:
+        assert store.count() == 6
+        build(tmp_path / "other.index", documents=5)
+        (tmp_path / "other.index").replace(path)
+        assert store.count() == 10
+        assert len(store.query(QUERY, 99)[0].nodes) == 10

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -85,7 +86,8 @@ def find_words(
     if not expression:
         return []
     only = "" if among is None else " AND rowid IN (SELECT value FROM json_each(?))"
-    bound = (expression, k) if among is None else (expression, json.dumps(list(among)), k)
+    most = min(k, sys.maxsize)  # SQLite knows no greater number
+    bound = (expression, most) if among is None else (expression, json.dumps(list(among)), most)
     found = connection.execute(
         f"SELECT rowid, -rank FROM words WHERE words MATCH ?{only} "  # noqa: S608 - two constants
         "ORDER BY rank, rowid LIMIT ?",

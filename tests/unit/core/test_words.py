@@ -93,3 +93,7 @@ def test_a_word_index_in_memory_follows_what_is_written():
     assert [row for row, _ in index.find("fox baz", 3, None)] == [4, 1]
     index.close()
     assert index.find("fox", 3, None) == []
+
+
+def test_more_may_be_asked_for_than_sqlite_can_count(index):
+    assert words.find_words(index, "fox", 1 << 70) == words.find_words(index, "fox", 100)

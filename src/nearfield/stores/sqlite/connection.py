@@ -26,6 +26,8 @@ CACHE_KIB = 32_768
 WAL_KEPT_BYTES = 64 << 20
 FULL_DISK_BYTES = 1 << 20
 _PRIMARY_CODE = 0xFF
+_NAMING = 2
+"""How many of the facts of a file, from the first on, say which file it is."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -131,12 +133,7 @@ class Connections:
     def _take(self) -> sqlite3.Connection:
         with self._lock:
             self._check_usable()
-            if self.mode == "immutable" and self._seen != _file_facts(self.path):
-                # SQLite was told that nobody changes the file; somebody did.
-                self._seen = _file_facts(self.path)
-                stale, self._idle = self._idle, []
-                for connection in stale:
-                    connection.close()
+            self._follow()
             if self._idle:
                 return self._idle.pop()
         return connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
@@ -153,9 +150,31 @@ class Connections:
     def _writing_connection(self) -> sqlite3.Connection:
         with self._lock:
             self._check_usable()
+            self._follow()
             if self._writer is None:
                 self._writer = connect(self.path, mode=self.mode, timeout_s=self.timeout_s)
             return self._writer
+
+    def _follow(self) -> None:
+        """Turn to the file that is at the path now, or refuse where that may lose a write."""
+        now = None
+        with suppress(OSError):
+            now = _file_facts(self.path)
+        # Told that nobody changes a file, SQLite does not look whether somebody did.
+        told = len(self._seen) if self.mode == "immutable" else _NAMING
+        if now is not None and now[:told] == self._seen[:told]:
+            return
+        if now is None or self.mode not in {"ro", "immutable"}:
+            # The system would let us go on with a file that has no name any more.
+            message = (
+                f"{self.path} was removed, or another file put in its place, since it was "
+                "opened. Open it again."
+            )
+            raise StoreError(message)
+        self._seen = now
+        stale, self._idle = self._idle, []
+        for connection in stale:
+            connection.close()
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -215,9 +234,9 @@ def translated(path: Path) -> Iterator[None]:
         raise _explained(error, path) from error
 
 
-def _file_facts(path: Path) -> tuple[int, int, int]:
+def _file_facts(path: Path) -> tuple[int, int, int, int]:
     facts = path.stat()
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _explained(error: sqlite3.Error, path: Path) -> StoreError:

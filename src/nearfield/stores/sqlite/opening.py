@@ -21,7 +21,7 @@ def prepare(path: Path, *, create: bool, read_only: bool, timeout_s: float) -> s
         timeout_s: How long to wait for another process.
 
     Returns:
-        The mode to open it with.
+        The mode to open it with from now on; none makes a file again that is gone.
 
     Raises:
         StoreError: It is missing and not to be made, or cannot be opened.
@@ -37,12 +37,13 @@ def prepare(path: Path, *, create: bool, read_only: bool, timeout_s: float) -> s
     mode = "ro" if read_only else "rwc" if create else "rw"
     with translated(path):
         try:
-            return _checked(path, mode, timeout_s)
+            _checked(path, mode, timeout_s)
         except sqlite3.OperationalError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if missing or code not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
                 raise
-        return _checked_read_only(path, timeout_s)
+            return _checked_read_only(path, timeout_s)
+    return "ro" if read_only else "rw"
 
 
 def _checked(path: Path, mode: str, timeout_s: float) -> str:

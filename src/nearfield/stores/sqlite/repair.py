@@ -80,12 +80,12 @@ def mend(connection: sqlite3.Connection, path: Path, stamp: int, embed: Embed | 
     removed = _remove_lost(connection, found, can_embed=embed is not None)
     _rebuild_facts(connection)
     _rebuild_words(connection)
+    last = connection.execute("SELECT coalesce(max(row), -1) FROM nodes").fetchone()[0]
+    connection.execute("UPDATE state SET next_row = max(next_row, ?)", (last + 1,))
     header = schema.read_header(connection)
     embedded = 0
     if header is not None:
         embedded = _rebuild_vectors(connection, header.dim, stamp, embed)
-    last = connection.execute("SELECT coalesce(max(row), -1) FROM nodes").fetchone()[0]
-    connection.execute("UPDATE state SET next_row = max(next_row, ?)", (last + 1,))
     with suppress(OSError):
         snapshot_path(path).unlink(missing_ok=True)
     left = [*words_structure(connection), *look(connection, path).problems]
@@ -152,7 +152,7 @@ def _rebuild_vectors(
     wanted = {number for (number,) in connection.execute(
         f"SELECT DISTINCT row / {BLOCK_ROWS} FROM nodes"  # noqa: S608 - a constant
     )}  # fmt: skip
-    last = max(wanted, default=0)
+    unfinished = schema.read_state(connection).next_row // BLOCK_ROWS
     embedded = 0
     for number in sorted(full | loose | wanted):
         rows = [row for (row,) in connection.execute(
@@ -161,7 +161,7 @@ def _rebuild_vectors(
         )]  # fmt: skip
         held = _whole_vectors(connection, number, dim)
         missing = [row for row in rows if row not in held]
-        if number in full and not missing and len(rows) == len(held):
+        if number in full - {unfinished} and not missing and len(rows) == len(held):
             continue
         if missing and embed is not None:
             texts = [
@@ -177,7 +177,7 @@ def _rebuild_vectors(
         matrix = np.stack([held[row] for row in kept]) if kept else np.zeros((0, dim), np.float32)
         replace_vectors(
             connection, number, np.asarray(kept, np.int64), matrix, stamp,
-            loose=number == last and number not in full,
+            loose=number == unfinished,
         )  # fmt: skip
     return embedded
 

@@ -190,8 +190,15 @@ def _look_at_file(connection: sqlite3.Connection, found: Findings) -> None:
 
 def _look_at_state(connection: sqlite3.Connection, found: Findings) -> None:
     last = connection.execute("SELECT max(row) FROM nodes").fetchone()[0]
-    if last is not None and schema.read_state(connection).next_row <= last:
+    next_row = schema.read_state(connection).next_row
+    if last is not None and next_row <= last:
         found.add("header", "The next row is one that a node already has.")
+    elsewhere = connection.execute(
+        f"SELECT 1 FROM loose WHERE row / {BLOCK_ROWS} <> ?",  # noqa: S608 - a constant
+        (next_row // BLOCK_ROWS,),
+    ).fetchone()
+    if elsewhere is not None:
+        found.add("header", "The next row is not in the block that is unfinished.")
 
 
 def _look_at_documents(connection: sqlite3.Connection, found: Findings) -> None:
