@@ -193,7 +193,14 @@ class EmbeddingCache:
     def _connect(self) -> sqlite3.Connection:
         self._leave_inherited()
         if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                message = (
+                    f"The folder of the embedding cache {self.path} cannot be made "
+                    f"({error.strerror}). Name another by NEARFIELD_CACHE_DIR."
+                )
+                raise StoreError(message) from error
             connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
             try:
                 # Larger pages hold several vectors each; the default of 4 KiB wastes most of one.

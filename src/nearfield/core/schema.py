@@ -216,7 +216,16 @@ class NodeWithScore:
         """The node's id."""
         return self.node.id
 
+    @property
+    def id_(self) -> str:
+        """The node's id, as LlamaIndex spells it."""
+        return self.node.id
+
     def get_content(self) -> str:
+        """Give the node's text, as LlamaIndex spells it."""
+        return self.node.text
+
+    def get_text(self) -> str:
         """Give the node's text, as LlamaIndex spells it."""
         return self.node.text
 

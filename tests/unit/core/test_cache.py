@@ -215,3 +215,10 @@ def test_the_cache_keeps_queries_and_documents_and_models_apart(cache):
 
     assert document[0, 0] == -query[0, 0]
     assert foreign[0, 1] != document[0, 1]
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    cache = EmbeddingCache(tmp_path / "file" / "cache.db")
+    with pytest.raises(StoreError, match="NEARFIELD_CACHE_DIR"):
+        cache.get_many("model", "document", ["text"])
