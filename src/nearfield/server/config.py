@@ -36,6 +36,7 @@ class Limits:
         max_connections: Connections open at once; more are answered 503.
         queue_requests: Requests that may wait or be computed at once; more are answered 429.
         queue_texts: Texts of all of them.
+        queue_bytes: Bytes of the bodies of all of them, and of those that are being read.
         batch_texts: Texts computed together.
         batch_tokens: Tokens computed together, but for a longer text, which goes alone.
         header_timeout_s: Seconds from a request's first byte to the end of its head, and
@@ -53,6 +54,7 @@ class Limits:
     max_connections: int = 4096
     queue_requests: int = 1024
     queue_texts: int = 16_384
+    queue_bytes: int = 256 << 20
     batch_texts: int = 32
     batch_tokens: int = 2048
     header_timeout_s: float = 10.0

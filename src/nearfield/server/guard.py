@@ -17,7 +17,7 @@ from nearfield.server.http import (
     too_large,
     while_there,
 )
-from nearfield.server.refusal import Refusal, log_failure, refusal_of, unavailable
+from nearfield.server.refusal import Refusal, busy, log_failure, refusal_of, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,7 @@ class Guard:
         self._service = service
         self._limits = service.config.limits
         self._hosts = service.config.hosts
+        self._held = 0  # bytes of bodies, as they come in
         key = service.config.api_key.reveal()
         self._key = None if key is None else f"Bearer {key}".encode()
 
@@ -90,12 +91,25 @@ class Guard:
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._check(scope)
-        if scope["method"] in _WITH_BODY:
-            # Whole and within the limits, before any route sees a part of it.
-            body = await read_body(receive, self._limits)
-            await while_there(self._app(scope, again(body, receive), send), receive)
-        else:
+        if scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
+            return
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if self._held + size > self._limits.queue_bytes:
+                message = "The server has as many bodies as it can hold."
+                raise busy(message, self._service.retry_after_s())
+            self._held += size
+            taken += size
+
+        try:
+            # Whole and within the limits, before any route sees a part of it.
+            body = await read_body(receive, self._limits, take)
+            await while_there(self._app(scope, again(body, receive), send), receive)
+        finally:
+            self._held -= taken
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])

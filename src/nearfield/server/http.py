@@ -32,29 +32,33 @@ class Gone(Exception):  # noqa: N818 - no error: somebody left
     """The client has closed the connection; there is nobody to answer."""
 
 
-async def read_body(receive: Receive, limits: Limits) -> bytes:
+async def read_body(receive: Receive, limits: Limits, take: Callable[[int], None]) -> bytes:
     """Read a request's body, within the limits of size and time.
 
     Args:
         receive: ASGI's.
         limits: The limits.
+        take: Told how many bytes came, with each part; it may refuse them.
 
     Raises:
-        Refusal: The body is too large (413), or too slow (408).
+        Refusal: The body is too large (413), or too slow (408), or ``take`` refused it.
         Gone: The client left before its end.
     """
     message = await _received(receive)
     if not message.get("more_body"):
         body: bytes = message.get("body", b"")
+        take(len(body))
         return _sized(body, limits)
     parts = [message.get("body", b"")]
     size = len(parts[0])
+    take(size)
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             while message.get("more_body"):
                 message = await _received(receive)
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
+                take(len(parts[-1]))
                 if size > limits.max_body_bytes:
                     raise too_large(limits)
     except TimeoutError:

@@ -360,6 +360,24 @@ def test_a_thousand_clients_on_a_queue_of_a_hundred(running, gated):
     assert all(b"\r\nretry-after: " in answer for answer in refused)
 
 
+def test_bodies_of_all_together_have_a_limit(running, gated):
+    """What a body takes is given back with its answer, also when that is a refusal."""
+    with running({"m": gated}, limits={"queue_bytes": 1500}) as server:
+        gated.gate.clear()
+        held = threading.Thread(target=server.embed, args=("a" * 1000,))
+        held.start()
+        gated.begun.acquire()
+        status, body, headers = server.embed("b" * 1000)
+        gated.gate.set()
+        held.join()
+        free = [server.embed("c" * 1000)[0] for _ in range(3)]
+
+    assert status == 429
+    assert body["error"]["code"] == "rate_limit_exceeded"
+    assert int(headers["retry-after"]) >= 1
+    assert free == [200, 200, 200]
+
+
 def test_failures_are_logged_without_the_texts(running, gated, caplog):
     with running({"m": gated}) as server:
         server.embed("poison")
