@@ -60,10 +60,13 @@ def command(
     if shrink and not forget:
         message = "--shrink belongs to --forget."
         raise click.UsageError(message)
-    check_there(index_path)
     if "://" in index_path.target:
-        message = f"{index_path}: only an index file migrates; others are made anew."
+        message = (
+            f"{index_path}: only an index file migrates. Copy it into one, migrate that, and copy "
+            "it to a new place: nearfield copy FROM TO."
+        )
         raise click.UsageError(message)
+    check_there(index_path)
     from nearfield.stores.sqlite import Migration  # noqa: PLC0415
 
     with Migration(index_path.target) as index:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nearfield.core.store import Entry, VectorStore
 
 PART_BYTES = 1 << 18
+LEAST_PART_BYTES = 1 << 14
+PARTS_OF_A_WORKER = 16
 MOST_PARTS = 50_000
 ROWS_OF_A_PART = 256
 WINDOW_NODES = 8192
@@ -100,8 +102,8 @@ def embed_dataset(
             known = store.content_hashes()
             threads = max(1, int(cpus_per_worker))
             task = Task(chosen, threads, header, [module.put(known)])
-            pool = _pool(module, workers, cpus_per_worker, gpus_per_worker)
-            results, parts = _results(source, task, pool, cpus_per_worker, gpus_per_worker)
+            most = workers or _room(module, cpus_per_worker, gpus_per_worker)
+            results, parts = _results(source, task, most, cpus_per_worker, gpus_per_worker)
             committer = Committer(store, known, window_nodes)
             with progress(parts, "Embedding", show=show_progress) as bar:
                 for done in results:
@@ -223,12 +225,13 @@ class Committer:
 
 
 def _results(
-    source: Any, task: Task, pool: Any, cpus: float, gpus: float
+    source: Any, task: Task, workers: int, cpus: float, gpus: float
 ) -> tuple[Iterator[Done], int | None]:
     """Start the job; give what comes of it, as it comes, and how many parts there are."""
     data = _data()
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
+    pool = data.ActorPoolStrategy(size=workers)
     options = {"compute": pool, "num_cpus": cpus, "fn_constructor_args": (task,)}
     if gpus:
         options["num_gpus"] = gpus
@@ -239,7 +242,7 @@ def _results(
         )
     else:
         reader = source if hasattr(source, "parts") else PathReader(_listed(source))
-        work = [pickle.dumps(part, protocol=5) for part in reader.parts(PART_BYTES)]
+        work = [pickle.dumps(part, protocol=5) for part in _parts(reader, workers)]
         parts = len(work)
         items = data.from_items(
             [{WORK: piece} for piece in work], override_num_blocks=min(max(parts, 1), MOST_PARTS)
@@ -254,15 +257,23 @@ def _taken(dataset: Any) -> Iterator[Done]:
             yield pickle.loads(data)  # noqa: S301 - made by our own workers
 
 
-def _pool(module: Any, workers: int | None, cpus: float, gpus: float) -> Any:
-    if workers is not None:
-        return _data().ActorPoolStrategy(size=workers)
+def _parts(reader: Any, workers: int) -> list[Any]:
+    """Cut the work so fine that, at the end, nobody waits long for another one's last part."""
+    size = PART_BYTES
+    while True:
+        parts = list(reader.parts(size))
+        if len(parts) >= PARTS_OF_A_WORKER * workers or size <= LEAST_PART_BYTES:
+            return parts
+        size //= 4
+
+
+def _room(module: Any, cpus: float, gpus: float) -> int:
+    """Give how many workers there is room for; where the cluster grows by itself, name them."""
     room = module.cluster_resources()
     most = int(room.get("CPU", 1) / cpus) if cpus else int(room.get("GPU", 1) / gpus)
     if gpus:
         most = min(most, int(room.get("GPU", 0) / gpus))
-    # Up to what is there; where the cluster grows by itself, name `workers`.
-    return _data().ActorPoolStrategy(size=max(1, most))
+    return max(1, most)
 
 
 def _data() -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nearfield.cli.main import run
 from nearfield.core.registry import STORES
 
 PAGE = Path(__file__).parents[3] / "docs" / "stores.md"
@@ -41,3 +42,12 @@ def test_the_page_says_what_the_store_declares(name):
     assert {column: told[column] == "yes" for column in COLUMNS} == {
         column: getattr(declared, attribute) for column, attribute in COLUMNS.items()
     }
+
+
+@pytest.mark.parametrize("name", sorted(STORES))
+def test_the_page_says_which_indexes_migrate_in_place(name, capsys):
+    """Those that are files; the command tells of any other the way out."""
+    address = "missing.nearfield" if name == "sqlite" else f"{name}://place"
+    assert run(["migrate", address, "--to", "bundled"]) != 0
+    refused = "only an index file" in capsys.readouterr().err
+    assert refused == (rows()[name]["`migrate`"] == "no")
