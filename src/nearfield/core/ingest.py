@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
 from nearfield.core.progress import progress
-from nearfield.core.schema import as_document
+from nearfield.core.schema import Document, as_document
 from nearfield.core.store import Entry, Tallying, tallied
 from nearfield.core.vectors import as_matrix
 from nearfield.errors import DimensionMismatchError, InvalidVectorsError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from nearfield.core.drafts import Draft, Window
     from nearfield.core.embeddings import BaseEmbedding
-    from nearfield.core.schema import Document, Metadata, Node
+    from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Header, VectorStore
     from nearfield.core.vectors import Vector, Vectors
 else:
@@ -102,6 +102,9 @@ class Ingest:
                 embedded before it was written.
             TypeError: Something is not a document.
         """
+        if isinstance(documents, Document):
+            message = "Expected documents, got a single one. Put it into a list, or use insert."
+            raise TypeError(message)
         report = IngestReport()
         if total is None and isinstance(documents, Sized):
             total = len(documents)

@@ -50,7 +50,7 @@ class Retriever:
     def __init__(self, store: VectorStore, embed_model: BaseEmbedding, **options: Any) -> None:
         self.store = store
         self.embed_model = embed_model
-        self.options = SearchOptions(**options)
+        self.options = SearchOptions.named(options)
         if self.options.mode in ("text", "hybrid") and not store.capabilities.text_search:
             message = (
                 f"{type(store).__name__} cannot search by words, which mode "

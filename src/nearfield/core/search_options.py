@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from nearfield.core.rerank import resolve_reranker
@@ -12,6 +12,7 @@ from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from typing import Self
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.rerank import Reranker
@@ -63,6 +64,24 @@ class SearchOptions:
     mmr_threshold: float = 0.5
     vector_store_query_mode: str | None = None
     vector_store_kwargs: Mapping[str, Any] | None = None
+
+    @classmethod
+    def named(cls, options: Mapping[str, Any]) -> Self:
+        """Make options from keywords.
+
+        Args:
+            options: Values by name.
+
+        Raises:
+            TypeError: There is no option of a name; the message lists those there are.
+            ConfigError: A value makes no sense.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            message = f"A search has no option {unknown[0]!r}. It has: {', '.join(known)}."
+            raise TypeError(message)
+        return cls(**options)
 
     def __post_init__(self) -> None:
         """Bring LlamaIndex's spellings into ours, and check all."""

@@ -550,3 +550,8 @@ def test_a_generator_is_read_once_and_lazily(store, model):
         yield from numbered(9)
 
     assert ingest(store, model, documents(), total=9).added == 9
+
+
+def test_a_single_document_in_place_of_documents_is_named():
+    with pytest.raises(TypeError, match="Put it into a list"):
+        ingest(MemoryStore(), FakeEmbedding(), Document("alone"))

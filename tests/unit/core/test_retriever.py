@@ -302,11 +302,6 @@ def test_options_that_make_no_sense_are_refused(index, options, says):
         index.as_retriever(**options)
 
 
-def test_an_unknown_keyword_is_a_type_error(index):
-    with pytest.raises(TypeError, match="top_n"):
-        index.as_retriever(top_n=3)
-
-
 @pytest.mark.parametrize("mode", ["text", "hybrid"])
 def test_a_store_without_words_is_refused_when_the_retriever_is_made(model, mode):
     class Wordless(MemoryStore):
@@ -318,3 +313,10 @@ def test_a_store_without_words_is_refused_when_the_retriever_is_made(model, mode
 
 def test_it_says_what_it_is(index):
     assert repr(index.as_retriever(mode="hybrid")).startswith("Retriever(mode='hybrid'")
+
+
+def test_an_unknown_option_is_named_beside_those_there_are(index):
+    with pytest.raises(TypeError, match=r"no option 'alpha'.*score_cutoff"):
+        index.as_retriever(3, alpha=0.5)
+    with pytest.raises(TypeError, match="no option 'streaming'"):
+        index.as_query_engine(streaming=True)
