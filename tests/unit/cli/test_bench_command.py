@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -177,8 +178,7 @@ def test_the_command_prints_json_and_draws(tmp_path):
     assert min(planets, key=planets.get) == "Venus"
     assert bundled["load_s"] > 0
     labels = [text.text for text in ET.parse(tmp_path / "p.svg").iter() if text.text]
-    assert "bundled, native" in labels
-    assert "bert, native" in labels
+    assert "Not drawn, compared with nothing: bundled, native; bert, native" in labels
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,46 @@ def test_a_drawing_is_well_formed_whatever_the_names(tmp_path):
     assert "a<b, native" in texts
     assert "1e-5" in texts
     assert not any("onnx" in text for text in texts)
+
+
+def ran(model, backend, *, passages=100.0, cosine=None):
+    """Give a backend that was measured, as far as the picture asks."""
+    speeds = {"texts_per_s": {"passages": passages}}
+    return Measured(model, backend, **speeds, cosine_mean=cosine, cosine_min=cosine)
+
+
+def test_names_of_points_at_one_place_stand_below_each_other(tmp_path):
+    same = [ran("mpnet", backend, cosine=1.0) for backend in ("native", "onnx", "openvino")]
+
+    draw_svg([ModelResult("mpnet", "torch", [ran("mpnet", "torch"), *same])], tmp_path / "p.svg")
+
+    texts = [one for one in ET.parse(tmp_path / "p.svg").iter() if one.text]
+    lines = sorted(float(one.get("y")) for one in texts if one.text.startswith("mpnet, "))
+    assert len(lines) == 4
+    assert all(below - above >= 11.9 for above, below in pairwise(lines))
+
+
+def test_the_names_of_fast_backends_stand_inside_the_picture(tmp_path):
+    model = "a-model-of-a-name-as-long-as-they-come-v2"
+    fast, slow = ran(model, "native", passages=9900.0, cosine=0.9), ran(model, "torch")
+
+    draw_svg([ModelResult(model, "torch", [fast, slow])], tmp_path / "p.svg")
+
+    texts = {one.text: one for one in ET.parse(tmp_path / "p.svg").iter() if one.text}
+    assert texts[f"{model}, native"].get("text-anchor") == "end"
+    assert texts[f"{model}, torch"].get("text-anchor") == "start"
+
+
+def test_what_was_compared_with_nothing_has_no_place_in_the_picture(tmp_path):
+    """Drawn as if its cosine were 1, a word table would look exact."""
+    table = ModelResult("static:table", None, [ran("static:table", "static", passages=9000.0)])
+
+    draw_svg([*RESULTS, table], tmp_path / "p.svg")
+
+    dots = [one for one in ET.parse(tmp_path / "p.svg").iter() if one.tag.endswith("circle")]
+    texts = [one.text for one in ET.parse(tmp_path / "p.svg").iter() if one.text]
+    assert len(dots) == 1
+    assert "Not drawn, compared with nothing: static:table, static" in texts
 
 
 @pytest.mark.plot
