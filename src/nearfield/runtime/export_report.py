@@ -11,6 +11,7 @@ import numpy as np
 from nearfield.errors import ConfigError, ModelLoadError
 from nearfield.runtime.backends import load_model
 from nearfield.runtime.graph_files import files_of
+from nearfield.runtime.hub import reason_of
 from nearfield.runtime.model_folder import read_folder
 from nearfield.runtime.options import Options
 
@@ -133,7 +134,7 @@ def push_graphs(
     Raises:
         ModelLoadError: The hub refused, or could not be reached.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, errors  # noqa: PLC0415 - slow to import
+    from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415 - slow to import
 
     files = [path for graph in graphs for path in files_of(graph)]
     names = ", ".join(graph.name for graph in graphs)
@@ -145,8 +146,8 @@ def push_graphs(
             commit_description=description,
             create_pr=create_pr,
         )
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # its transport's own errors differ between releases
+        reason = reason_of(error).rstrip(".")
         message = f"The hub did not take {names} for {repo!r}: {reason}. Check name and HF_TOKEN."
         raise ModelLoadError(message) from error
     if not create_pr:

@@ -188,8 +188,8 @@ class _Wanted:
         except errors.RevisionNotFoundError as error:
             message = f"Model {self.repo!r} has no revision {self.revision!r}."
             raise UnknownModelError(message) from error
-        except (errors.HfHubHTTPError, errors.EntryNotFoundError, OSError) as error:
-            message = f"the hub did not answer ({_reason(error)})"
+        except Exception as error:  # its transport's own errors differ between releases
+            message = f"the hub did not answer ({reason_of(error)})"
             raise self.absent(message) from error
         return Path(found)
 
@@ -254,8 +254,8 @@ def _has_weights(snapshot: Path, folders: Sequence[str]) -> bool:
     return True
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error."""
+def reason_of(error: BaseException) -> str:
+    """Give the first line of what lies at the bottom of an error of the hub's library."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -9,14 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 
 from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.errors import ModelLoadError
+from nearfield.runtime.export_report import push_graphs
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
 BERT = MODELS / "bert"
 NEARFIELD = Path(sys.executable).with_name("nearfield")
+
+
+class TransportError(Exception):
+    """What an HTTP library raises: nothing of ours, nothing of the system's."""
 
 
 def export(*words, cwd, **variables):
@@ -107,6 +114,20 @@ def test_a_push_proposes_what_was_asked_for_and_prints_the_revision(exported, hu
     header, *files = hub.commits["me/model"]
     assert [file["value"]["path"] for file in files] == ["onnx/model_quint8_avx2.onnx"]
     assert "model.onnx" in header["value"]["description"]  # what it was compared with
+
+
+@pytest.mark.parametrize("said", ["connection refused", ""])
+def test_a_push_that_does_not_arrive_is_one_of_our_errors(said, monkeypatch):
+    """Newer releases of the hub's library let their transport's own errors through."""
+
+    def fail(*_args, **_more):
+        raise TransportError(said)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", fail)
+    graph = BERT / "onnx" / "model.onnx"
+
+    with pytest.raises(ModelLoadError, match=f"'me/model': {said or 'TransportError'}. Check name"):
+        push_graphs("me/model", "onnx", [graph], token="t")
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,21 @@ def test_a_hub_out_of_reach_is_named(find):
     assert "hf download a/b" in message
 
 
+def test_a_transport_that_fails_on_the_way_is_named(monkeypatch, tmp_path):
+    """Newer releases of the hub's library let their transport's own errors through."""
+
+    class TransportError(Exception):
+        pass
+
+    def fail(*_args, **_more):
+        raise TransportError("peer closed connection")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+
+    with pytest.raises(ModelLoadError, match=r"the hub did not answer \(peer closed connection\)"):
+        find_model("me/model", cache_folder=tmp_path)
+
+
 def test_a_hub_that_fails_is_named(find, hub):
     hub.down = True
 
