@@ -246,3 +246,16 @@ def test_a_store_that_only_reads_turns_to_the_file_put_in_its_place(tmp_path):
         (tmp_path / "other.index").replace(path)
         assert store.count() == 10
         assert len(store.query(QUERY, 99)[0].nodes) == 10
+
+
+def test_a_store_stays_with_its_file_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    build("my.index")
+    with closing(SQLiteStore("my.index")) as store:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        store.add([make_entry("late", np.ones((1, 4)))])
+        assert store.count() == 7
+        assert store.info().size_bytes > 0
+        assert store.verify() == []
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nearfield.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -33,10 +35,20 @@ def content_hash(text: str, metadata: Mapping[str, Any] | None = None) -> str:
 
     Returns:
         A SHA-256 in hexadecimal, 64 characters.
+
+    Raises:
+        ConfigError: The metadata has no end, or keys of several kinds.
     """
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     if metadata:
-        facts = json.dumps(metadata, sort_keys=True, ensure_ascii=False, default=str)
+        try:
+            facts = json.dumps(metadata, sort_keys=True, ensure_ascii=False, default=str)
+        except (RecursionError, TypeError, ValueError) as error:
+            message = (
+                f"The metadata of a document cannot be written as JSON: {error}. "
+                "Store text, numbers, lists or None under names that are text."
+            )
+            raise ConfigError(message) from error
         digest.update(b"\x00" + facts.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

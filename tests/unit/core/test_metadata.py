@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from nearfield.core.metadata import decode_metadata, encode_metadata
+from nearfield.core.schema import content_hash
 from nearfield.errors import ConfigError
 
 
@@ -48,3 +49,22 @@ def test_nesting_has_an_end():
         encode_metadata(facts, "it")
     while facts:  # let go of it without recursion
         facts = facts.pop("a")
+
+
+def endless():
+    facts = {}
+    facts["itself"] = facts
+    return facts
+
+
+def deep():
+    facts = {}
+    for _ in range(100_000):
+        facts = {"in": facts}
+    return facts
+
+
+@pytest.mark.parametrize("make", [endless, deep, lambda: {"a": 1, 2: "b"}])
+def test_facts_that_json_cannot_say_have_no_hash_and_say_why(make):
+    with pytest.raises(ConfigError, match="cannot be written as JSON"):
+        content_hash("text", make())

@@ -70,7 +70,7 @@ class Migration:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         mode = prepare(self.path, create=False, read_only=False, timeout_s=timeout_s)
         self._connections = Connections(self.path, mode=mode, timeout_s=timeout_s)
 

@@ -67,8 +67,9 @@ class SQLiteStore(Upkeep):
     ) -> None:
         self.path = Path(path)
         mode = prepare(self.path, create=create, read_only=read_only, timeout_s=timeout_s)
-        self._connections = Connections(self.path, mode=mode, timeout_s=timeout_s)
-        self._searcher = Searcher(self.path, snapshot_from_bytes)
+        place = self.path.absolute()  # the process may go to another folder
+        self._connections = Connections(place, mode=mode, timeout_s=timeout_s)
+        self._searcher = Searcher(place, snapshot_from_bytes)
         self._made_by: str | None = None
 
     def __repr__(self) -> str:
@@ -291,7 +292,8 @@ class SQLiteStore(Upkeep):
             known = connection.execute("SELECT count(*) FROM documents").fetchone()[0]
             nodes = count_rows(connection)
         size = 0
-        for part in (self.path, Path(f"{self.path}-wal")):
+        place = self._connections.path
+        for part in (place, Path(f"{place}-wal")):
             with suppress(OSError):
                 size += part.stat().st_size
         return StoreInfo(known, nodes, header, size, state.changed_at, str(self.path))

@@ -37,7 +37,10 @@ class Upkeep:
             What is wrong; nothing when the index is sound.
         """
         with self._connections.looking() as connection:
-            return [*words_structure(connection), *look(connection, self.path).problems]
+            return [
+                *words_structure(connection),
+                *look(connection, self._connections.path).problems,
+            ]
 
     def repair(self, embed: Callable[[Sequence[str]], Vectors] | None = None) -> Repair:
         """Mend what :meth:`verify` finds, in one transaction.
@@ -55,7 +58,7 @@ class Upkeep:
         """
         with self._connections.writing() as connection:
             stamp = schema.random_stamp()
-            done = mend(connection, self.path, stamp, embed)
+            done = mend(connection, self._connections.path, stamp, embed)
             if done.problems:
                 self._note_write(connection, stamp=stamp)
         return done
@@ -102,7 +105,7 @@ class Upkeep:
             )
             raise ConfigError(message)
         try:
-            built = build(self.path, base, header.metric, recall)
+            built = build(self._connections.path, base, header.metric, recall)
         except OSError as error:
             message = f"The approximate index of {self.path} cannot be written: {error}."
             raise StoreError(message) from error
