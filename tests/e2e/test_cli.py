@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -272,7 +273,12 @@ def test_doctor_tells_engine_model_sizes_and_extras(tmp_path):
     assert facts["model"]["dim"] == 384
     assert (facts["model"]["max_tokens"], facts["model"]["chunk_size"]) == (256, 254)
     assert set(facts["libraries"]) >= {"numpy", "tokenizers", "click", "rich"}
-    assert "torch" in facts["extras"]
+    assert set(facts["extras"]) == declared_extras() - {"all", "dev", "onnx-gpu", "test"}
+
+
+def declared_extras():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    return set(project["optional-dependencies"])
 
 
 def test_info_tells_what_the_index_holds(indexed):
@@ -316,6 +322,12 @@ def test_a_failure_is_one_line_and_an_exit_code(indexed, words, code, message):
         assert errors.count("\n") == 1
 
 
+def test_a_misspelt_command_is_told_the_nearest(tmp_path):
+    done = nearfield("serch", "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command 'serch'. Did you mean 'search'?" in done.stderr.decode()
+
+
 @pytest.mark.parametrize("words", [["--debug", "search", "x"], ["search", "x", "--debug"]])
 def test_debug_shows_the_traceback_wherever_it_stands(tmp_path, words):
     (tmp_path / "nearfield.index").write_text("not an index")
@@ -339,14 +351,29 @@ def test_an_empty_folder_is_an_error(tmp_path):
     assert done.stderr.decode() == "Error: docs: no file to read.\n"
 
 
-def test_a_reader_that_goes_away_ends_the_command_in_silence(indexed):
-    words = [NEARFIELD, "search", "planets", "--json"]
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_goes_away_ends_the_command_in_silence(indexed, form):
+    words = [NEARFIELD, "search", "planets", *form]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(words, cwd=indexed, env=environment(), **pipes) as process:
         process.stdout.close()
         errors = process.stderr.read()
     assert process.returncode == 128 + signal.SIGPIPE
     assert errors == b""
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_was_closed_is_missed_by_nobody(indexed, stream):
+    """Services and cron jobs start programs so."""
+    words = f'"{NEARFIELD}" search planets {stream}'
+    done = subprocess.run(words, shell=True, cwd=indexed, env=environment(), check=False)
+    assert done.returncode == 0
+
+
+def test_the_shell_can_complete_commands_and_options(tmp_path):
+    asked = {"COMP_WORDS": "nearfield se", "COMP_CWORD": "1"}
+    done = nearfield(cwd=tmp_path, _NEARFIELD_COMPLETE="bash_complete", **asked)
+    assert done.stdout.decode().split() == ["plain,search", "plain,serve"]
 
 
 # On a terminal.

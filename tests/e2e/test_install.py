@@ -73,6 +73,7 @@ def test_the_wheel_carries_all_that_runs_and_nothing_else(clone, tmp_path):
     }
     assert sources <= set(names)
     assert "nearfield/py.typed" in names
+    assert not [one for one in names if one.endswith((".c", ".h", ".pyc"))]
     assert [one for one in names if one.endswith("_engine.abi3.so")]
     assert [one for one in names if one.endswith("/licenses/LICENSE")]
     assert {one.partition("/")[0] for one in names} == {"nearfield", "nearfield-0.1.0.dist-info"}
@@ -94,6 +95,21 @@ def test_without_a_compiler_numpy_computes_and_says_so_once(clone, tmp_path):
     assert here["warnings"] == []
     for fast, plain in zip(here["vectors"], told["vectors"], strict=True):
         assert sum(a * b for a, b in zip(fast, plain, strict=True)) > 0.9999
+
+
+def test_missing_headers_are_named_with_the_way_to_get_them(clone):
+    build = (
+        "import runpy, sys, sysconfig;"
+        "sysconfig.get_path = lambda name: '/nowhere';"
+        "sys.argv = ['setup.py', '--name'];"
+        "runpy.run_path('setup.py')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", build], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no Python.h in /nowhere" in done.stderr
+    assert "apt install python3-dev" in done.stderr
 
 
 def extras():

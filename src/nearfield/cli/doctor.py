@@ -26,6 +26,20 @@ EXTRAS = {
     "openai": "openai",
     "langchain": "langchain_core",
     "llama-index": "llama_index.core",
+    "haystack": "haystack",
+    "chroma": "chromadb",
+    "sklearn": "sklearn",
+    "readers": "pypdfium2",
+    "otel": "opentelemetry.sdk",
+    "plot": "matplotlib",
+    "server": "fastapi",
+    "lance": "lancedb",
+    "pgvector": "psycopg",
+    "qdrant": "qdrant_client",
+    "milvus": "pymilvus",
+    "faiss": "faiss",
+    "ray": "ray",
+    "watch": "watchfiles",
 }
 
 

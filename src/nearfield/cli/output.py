@@ -32,11 +32,15 @@ def print_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Give a console that honours ``NO_COLOR`` and pipes."""
+    """Give a console that honours ``NO_COLOR``, pipes, and readers that go away."""
     # Imported here: rich costs more than the help is allowed to take.
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not _stream(stderr=stderr).isatty())
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - called where the error is handled; rich would end with code 1
+
+    return Screen(stderr=stderr, highlight=False, soft_wrap=not _stream(stderr=stderr).isatty())
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

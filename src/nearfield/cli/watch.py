@@ -67,7 +67,7 @@ def command(
 
     Only what is new or changed is embedded; files that are gone are forgotten.
     """
-    require("watchfiles", extra="watch")
+    require("watchfiles", extra="watch", purpose="nearfield watch")
     from nearfield.core import VectorStoreIndex  # noqa: PLC0415
     from nearfield.core.readers import PathReader  # noqa: PLC0415
 

@@ -137,8 +137,12 @@ def find(kind: str, name: str) -> Registered:
     foreign = _entry_points(kind)
     if name in foreign:
         return foreign[name]
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
+
     known = ", ".join(sorted({*_GROUPS[kind], *foreign}))
-    message = f"Unknown {kind.removesuffix('s')} {name!r}. Known: {known}."
+    near = get_close_matches(name, [*_GROUPS[kind], *foreign], 1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    message = f"Unknown {kind.removesuffix('s')} {name!r}.{meant} Known: {known}."
     raise UnknownProviderError(message)
 
 

@@ -233,7 +233,11 @@ def _threads_from_environment() -> int | None:
 
 def _cache_dir_from_environment() -> Path:
     ours = os.environ.get("NEARFIELD_CACHE_DIR")
-    if ours:
-        return Path(ours).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nearfield"
+    try:
+        if ours:
+            return Path(ours).expanduser()
+        return (Path(base) if base else Path.home() / ".cache") / "nearfield"
+    except RuntimeError as error:  # a container's user may have none
+        message = f"No folder for caches: {error} Set NEARFIELD_CACHE_DIR to one."
+        raise ConfigError(message) from error

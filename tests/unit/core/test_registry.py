@@ -23,6 +23,15 @@ def test_an_unknown_name_lists_the_known_ones():
         registry.find("stores", "nosuch")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"),
+    [("embeddings", "opnai", "openai"), ("stores", "postgres", "postgresql")],
+)
+def test_a_misspelt_name_is_told_the_nearest(kind, name, meant):
+    with pytest.raises(UnknownProviderError, match=f"Did you mean '{meant}'"):
+        registry.find(kind, name)
+
+
 def test_another_distribution_adds_a_provider_by_entry_point(monkeypatch):
     point = importlib.metadata.EntryPoint(
         "foreign", "nearfield.testing.fake:FakeEmbedding", "nearfield.embeddings"

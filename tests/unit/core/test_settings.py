@@ -152,6 +152,22 @@ def test_a_bad_number_in_the_environment_is_named(monkeypatch):
         _ = Settings.threads
 
 
+@pytest.mark.parametrize("ours", [None, "~no-such-user/cache"])
+def test_where_there_is_no_home_the_way_to_name_a_cache_folder_is_told(monkeypatch, ours):
+    def no_home(path):
+        message = "Could not determine home directory."
+        raise RuntimeError(message)
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("NEARFIELD_CACHE_DIR", raising=False)
+    if ours:
+        monkeypatch.setenv("NEARFIELD_CACHE_DIR", ours)
+    monkeypatch.setattr("pathlib.Path.expanduser", no_home)
+
+    with pytest.raises(ConfigError, match=r"home directory\. Set NEARFIELD_CACHE_DIR"):
+        _ = Settings.cache_dir
+
+
 def test_the_other_name_of_the_splitter_sets_the_same_thing():
     splitter = object()
     Settings.text_splitter = splitter

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfield.core.embeddings.base import BaseEmbedding
 from nearfield.core.registry import EMBEDDINGS, find
-from nearfield.errors import ConfigError
+from nearfield.errors import ConfigError, UnknownProviderError
 
 if TYPE_CHECKING:
     from nearfield.core.registry import Registered
@@ -61,13 +61,26 @@ def _from_name(name: str) -> BaseEmbedding:
     if name in DEFAULT_NAMES:
         return _make(EMBEDDINGS["bundled"])
     provider, colon, argument = name.partition(":")
-    registered = find("embeddings", provider)
+    try:
+        registered = find("embeddings", provider)
+    except UnknownProviderError as error:
+        message = f"{error}{_meant(name)}"
+        raise UnknownProviderError(message) from None
     if not colon:
         return _make(registered)
     if not argument or registered.argument is None:
         message = f"{name!r} is not a model name. Write {provider!r} or '{provider}:NAME'."
         raise ConfigError(message)
     return _make(registered, **{registered.argument: argument})
+
+
+def _meant(name: str) -> str:
+    """Guess what a name without a provider's stands for."""
+    if name.startswith("text-embedding-"):
+        return f" OpenAI's model is 'openai:{name}'."
+    if "/" in name or "MiniLM" in name:
+        return f" A model of Hugging Face, or one in a folder, is 'local:{name}'."
+    return ""
 
 
 def _make(registered: Registered, *args: object, **kwargs: Any) -> BaseEmbedding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from nearfield.core.embeddings import BaseEmbedding, resolve_embed_model
@@ -85,3 +87,18 @@ def test_something_that_cannot_embed_is_refused_naming_its_type(thing):
 def test_a_class_instead_of_an_object_is_noticed():
     with pytest.raises(ConfigError, match=r"Did you mean Mine\(\)"):
         resolve_embed_model(Mine)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("BAAI/bge-small-en-v1.5", "'local:BAAI/bge-small-en-v1.5'"),
+        ("./models/mine", "'local:./models/mine'"),
+        ("all-MiniLM-L6-v2", "'local:all-MiniLM-L6-v2'"),
+        ("text-embedding-3-small", "'openai:text-embedding-3-small'"),
+        ("bundeld", "'bundled'"),
+    ],
+)
+def test_a_model_named_without_its_provider_is_told_how_it_is_written(name, told):
+    with pytest.raises(UnknownProviderError, match=re.escape(told)):
+        resolve_embed_model(name)
