@@ -62,6 +62,26 @@ def test_a_killed_writer_tears_nothing(tmp_path, kind):
             known = versions[0]
 
 
+@pytest.mark.milvus
+def test_a_milvus_killed_while_it_wrote_an_index_file_opens_again(tmp_path):
+    """The file is torn, as Milvus Lite writes it in place; the rows are whole."""
+    from nearfield.core.store import Header
+    from nearfield.stores.milvus import MilvusStore
+
+    place = tmp_path / "index.db"
+    with closing(MilvusStore(place)) as store:
+        store.initialize(Header("f", 4))
+        store.add([make_entry("d", np.eye(4))])
+    torn = list(place.rglob("*.idx"))
+    assert torn
+    for path in torn:
+        path.write_bytes(path.read_bytes()[:-1])
+    with closing(MilvusStore(place)) as store:
+        assert store.count() == 4
+        (found,) = store.query(np.eye(4, dtype=np.float32)[2:3], 1)
+        assert found.nodes[0].node_id == "d/1/2"
+
+
 @pytest.mark.qdrant
 def test_a_folder_that_is_open_is_not_opened_again(tmp_path):
     from nearfield.stores.qdrant import QdrantStore

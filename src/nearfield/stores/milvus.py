@@ -108,7 +108,7 @@ class _Milvus:
             _opened[self._file.absolute()] += 1
         for name in (self._rows, self._states):
             if self._ask("has_collection", name):
-                self._ask("load_collection", name)  # those of an earlier process are not
+                self._load(name)  # those of an earlier process are not
 
     def read_state(self) -> str | None:
         if not self._ask("has_collection", self._states):
@@ -244,6 +244,19 @@ class _Milvus:
             return rows
         middle = rows[len(rows) // 2].number
         return self._selected(condition, first, middle) + self._selected(condition, middle, end)
+
+    def _load(self, name: str) -> None:
+        """Load a collection; without its index files, where a kill left one of them torn."""
+        try:
+            self._ask("load_collection", name)
+        except StoreError:
+            # Milvus Lite writes them in place; it makes them anew from the rows.
+            derived = [] if self._file is None else list(self._file.rglob("*.idx"))
+            if not derived:
+                raise
+            for path in derived:
+                path.unlink()
+            self._ask("load_collection", name)
 
     def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call the client, and turn its errors into ours."""

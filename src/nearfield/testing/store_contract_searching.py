@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfield.core.filters import MetadataFilter, MetadataFilters
+from nearfield.core.filters import FilterOperator, MetadataFilter, MetadataFilters
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import (
     ConfigError,
@@ -29,6 +30,12 @@ from nearfield.testing.store_contract_base import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ODD_FACTS: tuple[Any, ...] = (
+    None, True, False, 0, 1, 1.0, -0.0, 1.5, "1", "true", "null", "", "é", "e\u0301", "\x00",
+    "\ud800", 2**53, 2**53 + 1, 2**64 + 1, 1e308, 5e-324, [], [None], [1, 2], ["a"],
+    [True], {}, {"a": 1},
+)  # fmt: skip
 
 
 class SearchingClauses(Clauses):
@@ -122,6 +129,28 @@ class SearchingClauses(Clauses):
             assert [s for _, s in found] == sorted((s for _, s in found), reverse=True)
             nothing = MetadataFilters([MetadataFilter("?", 1)])
             assert store.query(matrix[:1], 3, filters=nothing)[0].nodes == []
+
+    def test_conditions_mean_the_same_whatever_the_facts(self, tmp_path: Path) -> None:
+        """Missing and null, true and 1, 1 and 1.0, numbers beyond float64, lists, odd letters."""
+        documents = [(f"d{n}", {"k": value}) for n, value in enumerate(ODD_FACTS)]
+        documents.append(("without", {"other": 1}))
+        asked = list[MetadataFilters]()
+        for operator, value in product(FilterOperator, (*ODD_FACTS, [1, "a"])):
+            with suppress(ConfigError):  # a value that the operator does not take
+                asked.append(MetadataFilters([MetadataFilter("k", value, operator)]))
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            vectors = self.vectors(len(documents))
+            store.add(
+                [
+                    make_entry(name, vectors[n : n + 1], metadata=facts)
+                    for n, (name, facts) in enumerate(documents)
+                ]
+            )
+            for filters in asked if store.capabilities.filters else ():
+                meant = {name for name, facts in documents if filters.matches(facts)}
+                hits = store.query(vectors[:1], 99, filters=filters)[0].nodes
+                assert {hit.node.document_id for hit in hits} == meant, filters
 
     def test_words_find_texts(self, tmp_path: Path) -> None:
         """By BM25; nothing a user types is an operator; replaced texts are forgotten."""

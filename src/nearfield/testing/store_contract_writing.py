@@ -65,6 +65,29 @@ class WritingClauses(Clauses):
                 "odd",
             ]
 
+    def test_ids_are_any_text_and_no_two_are_taken_for_one(self, tmp_path: Path) -> None:
+        """Letters composed and decomposed, case, spaces, NUL, lone surrogates, long ones."""
+        names = [
+            "a", "A", "a ", " a", "\n", "é", "e\u0301", "日本語", "\x00", "\ud800", "\U0001f600",
+            "%", "_", "'", "a" * 3000, "a" * 3001,
+        ]  # fmt: skip
+        matrix = self.vectors(len(names))
+        entries = [
+            single(name, f"n{name}", row[None]) for name, row in zip(names, matrix, strict=True)
+        ]
+        with closing(self.open_store(tmp_path)) as store:
+            store.initialize(HEADER)
+            store.add(entries)
+            assert list(store.content_hashes()) == names
+            assert [node.id for node, _ in store.nodes()] == [f"n{name}" for name in names]
+            for name in names:
+                assert store.content_hashes([name]) == {name: "h"}
+                assert [node.document_id for node, _ in store.nodes([f"n{name}"])] == [name]
+            assert store.delete(["A", "é", "A"]) == 2
+            assert store.delete_nodes(["n\x00", "n\x00", "n_"]) == 2
+            left = [name for name in names if name not in {"A", "é", "\x00", "_"}]
+            assert [node.document_id for node, _ in store.nodes()] == left
+
     def test_what_is_given_out_is_a_copy(self, tmp_path: Path) -> None:
         """Changing an answer, or what was written, does not change the store."""
         matrix, facts = self.vectors(1), {"tags": ["x"]}
