@@ -23,7 +23,8 @@ _NO_OWNER = re.compile(
     r"(bert|distilbert|roberta|distilroberta|albert|xlnet|xlm-roberta|xlm|gpt2|distilgpt2|"
     r"openai-gpt|transfo-xl|t5|camembert|ctrl)(-.*)?"
 )
-_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# As the hub has it: 96 characters, none of - and . at an end or twice in a row.
+_NAME = re.compile(r"(?!.*(--|\.\.))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?")
 _REVISION = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 # Configs, tokenizers and vocabularies of any kind; a pattern's * crosses folders.
 _DESCRIPTION = ["*.json", "*.txt", "*.model"]
@@ -206,7 +207,7 @@ def _repo_name(name: str, local: Path, owner: str) -> str:
     if local.is_file():
         message = f"{name!r} is a file; a model is a folder. Pass the folder it is in."
         raise UnknownModelError(message)
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not _NAME.fullmatch(name):
         message = f"There is no folder {name!r}, and it cannot be the name of a model on the hub."
         raise UnknownModelError(message)
     if "/" in name or _NO_OWNER.fullmatch(name.lower()):

@@ -75,9 +75,13 @@ def test_the_first_encoders_have_no_owner(tmp_path):
     assert find_model("bert-base-uncased", cache_folder=tmp_path).path == snapshot
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "a/b/c", "../up", "C:\\models", "", "a b"])
+NO_NAMES = ["/no/such/folder", "a/b/c", "../up", "C:\\models", "", "a b"]
+NO_NAMES += ["./models", ".hidden/model", "models/", "-a/b", "a/b-", "a--b", "a" * 97]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_what_is_neither_folder_nor_name_is_refused(name, tmp_path):
-    with pytest.raises(UnknownModelError):
+    with pytest.raises(UnknownModelError, match="There is no folder"):
         find_model(name, cache_folder=tmp_path)
 
 
