@@ -50,7 +50,6 @@ def main() -> None:
     tensors = SafetensorsFile(options.folder / "model.safetensors")
     config = json.loads((options.folder / "config.json").read_text())
     encoder = read_encoder(config, tensors, release=tensors.release)
-    engine = NativeEngine(encoder, Head(), threads=1)
     result = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -60,7 +59,7 @@ def main() -> None:
         "load_s": best(lambda: NativeEngine(encoder, Head(), threads=1), 3),
         "float32_gflops": float32_rate(options.rounds),
         "kernels": [
-            measure(encoder, engine, isa, (options.texts, options.tokens), options.rounds)
+            measure(encoder, isa, (options.texts, options.tokens), options.rounds)
             for isa in instruction_sets()
         ],
     }
@@ -77,11 +76,10 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(
-    encoder: Encoder, engine: NativeEngine, isa: str, shape: tuple[int, int], rounds: int
-) -> dict[str, Any]:
+def measure(encoder: Encoder, isa: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Time one kernel set on many texts and on one short one."""
     select_isa(isa)
+    engine = NativeEngine(encoder, Head(), threads=1)
     texts, tokens = shape
     ids = np.random.default_rng(0).integers(5, encoder.vocabulary, shape).tolist()
     short = [ids[0][:SHORT]]

@@ -62,7 +62,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def select_isa(name: str | None) -> None:
-    """Use one kernel set from now on, in this process; for tests and measurements.
+    """Use one kernel set for the engines made from now on; for tests and measurements.
 
     Args:
         name: One of :func:`instruction_sets`, or ``None`` for the best.
@@ -119,17 +119,18 @@ class NativeEngine:
         self._encoder = encoder
         self._head = head
         self._threads = _checked_threads(threads)
+        self._isa = instruction_set()
         self._model: Any = None
         if _engine is None:
             _warn_once()
             return
-        self._model = _build(_engine, encoder, self._threads)
+        self._model = _build(_engine, self._isa, encoder, self._threads)
         self._compiled_head = _build_head(_engine, head, encoder.hidden, self.dim)
 
     @property
     def name(self) -> str:
         """What computes, such as ``"native avx2"``."""
-        return REFERENCE if self._model is None else f"native {instruction_set()}"
+        return REFERENCE if self._model is None else f"native {self._isa}"
 
     def encode(
         self,
@@ -204,15 +205,15 @@ class NativeEngine:
     def _run(self, texts: PackedTexts, head: Any, skip: int, threads: int, out: Vectors) -> None:
         assert _engine is not None  # noqa: S101 - there is a model, so there is an engine
         _engine.encode(
-            self._model, head, instruction_set(), texts.ids, texts.positions, texts.types,
-            texts.lengths, skip, threads, out,
+            self._model, head, texts.ids, texts.positions, texts.types, texts.lengths,
+            skip, threads, out,
         )  # fmt: skip
 
 
-def _build(engine: ModuleType, encoder: Encoder, threads: int) -> Any:
+def _build(engine: ModuleType, isa: str, encoder: Encoder, threads: int) -> Any:
     words = _plain(encoder.words)
     model = engine.model(
-        encoder.hidden, encoder.heads, encoder.intermediate, len(encoder.layers),
+        isa, encoder.hidden, encoder.heads, encoder.intermediate, len(encoder.layers),
         _ACTIVATIONS[encoder.activation], encoder.epsilon, *words, _floats(encoder.positions),
         None if encoder.types is None else _floats(encoder.types),
         _floats(encoder.embedding_norm.weight), _floats(encoder.embedding_norm.bias),

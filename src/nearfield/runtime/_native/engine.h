@@ -40,23 +40,29 @@ struct linear {
   int outputs, inputs; /* multiples of GROUP */
   int16_t *weight;
   float *scale;        /* [blocks][outputs] */
+  int32_t *own;        /* [blocks][outputs] own products, where the kernels want them */
   float *bias;         /* per output */
 };
 
 struct kernels {
   const char *name;
-  int tile_rows, tile_columns;
+  int tile_rows, tile_columns; /* of integer products */
+  int float_rows;              /* of float products */
+  float most_x, most_weight;   /* the largest whole number a row of x, or of weights, may hold */
   /* Integer products of `rows` (at most tile_rows) rows of x with tile_columns outputs,
    * over a block of inputs; panels of weights lie `panel` apart. */
-  void (*tile)(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
-               int inputs, int rows, int32_t *sums);
+  void (*tile)(const int16_t *x, ptrdiff_t stride, const int32_t *own_x, const int16_t *weight,
+               ptrdiff_t panel, const int32_t *own_weight, int inputs, int rows, int32_t *sums);
+  /* What a tile takes off: the products of a block's own numbers, two and two. NULL where
+   * tiles multiply plainly; then nothing is taken off. */
+  int32_t (*own_products)(const int16_t *q, int width);
   /* Those sums to floats: scales, what they are added to (the bias for all rows, or rows
    * `before_stride` apart), activation, residual (or NULL). */
   void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
                  const float *before, ptrdiff_t before_stride, enum activation activation,
                  const float *residual, float *y, ptrdiff_t stride);
-  /* One block of a row to 16-bit whole numbers; NaN or infinity makes the scale NaN. */
-  void (*quantise)(const float *x, int width, int16_t *q, float *scale);
+  /* One block of a row to whole numbers up to `largest`; NaN or infinity makes the scale NaN. */
+  void (*quantise)(const float *x, int width, float largest, int16_t *q, float *scale);
   /* One row to mean 0 and variance 1 over `hidden`; beyond it, up to width, all is 0. */
   void (*normalise)(float *x, int hidden, int width, const float *weight, const float *bias,
                     float epsilon);
@@ -132,6 +138,7 @@ struct layer {
 };
 
 struct model {
+  const struct kernels *kernels;              /* its weights are laid out for these */
   int hidden, heads, intermediate;            /* as the configuration says */
   int width, head_size, mixed, inner;         /* padded: of a state, a head, all heads, ff */
   int layer_count, layers_built, reach;       /* reach: largest distance in `distance` */
@@ -187,7 +194,7 @@ struct texts {
   int count;
   int64_t tokens;
 };
-int encode_texts(const struct model *model, const struct head *head, const struct kernels *kernels,
-                 const struct texts *texts, int skip, int threads, float *out);
+int encode_texts(const struct model *model, const struct head *head, const struct texts *texts,
+                 int skip, int threads, float *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* The loops over floats, written once. A kernel file names its vector type first:
  *
  *   TARGET     attribute of every function        WIDTH   floats in a vector
- *   TILE_ROWS  rows of a tile                     TILE_COLUMNS  columns of an integer tile
+ *   TILE_ROWS, TILE_COLUMNS  of an integer tile   FLOAT_ROWS  rows of a float tile
  *   vec        the type, and on it: v_all v_load v_store v_add v_sub v_mul v_div v_fma
  *              v_neg_fma (c - a b) v_max v_min (of NaN and a number: the second operand)
  *              v_round v_scale_by_power (p * 2^n) v_from_int v_to_int16 v_sum v_largest
@@ -97,7 +97,8 @@ TARGET static void finish(const int32_t *sums, int rows, const float *row_scale,
 #undef EACH_ROW
 }
 
-TARGET static void quantise(const float *x, int width, int16_t *q, float *scale) {
+TARGET static void quantise(const float *x, int width, float largest, int16_t *q,
+                            float *scale) {
   vec most0 = v_all(0), most1 = v_all(0), sum0 = v_all(0), sum1 = v_all(0);
   for (int k = 0; k < width; k += 2 * WIDTH) {
     vec a = v_load(x + k), b = v_load(x + k + WIDTH);
@@ -112,7 +113,7 @@ TARGET static void quantise(const float *x, int width, int16_t *q, float *scale)
     memset(q, 0, sizeof *q * (size_t)width);
     return;
   }
-  float by = fminf(32767.f / most, (LONGEST - 0.5f * sqrtf((float)width)) / sqrtf(sum));
+  float by = fminf(largest / most, (LONGEST - 0.5f * sqrtf((float)width)) / sqrtf(sum));
   *scale = 1 / by;
   for (int k = 0; k < width; k += WIDTH) v_to_int16(q + k, v_mul(v_load(x + k), v_all(by)));
 }
@@ -156,7 +157,7 @@ TARGET static float softmax(float *scores, int length, const float *bias) {
 
 /* A tile of float products: `rows` rows of a, each entry against one or two vectors of b.
  * Sums have names, not places in an array, so that they stay in registers. */
-#define FLOAT_ROWS(X) \
+#define EACH_FLOAT_ROW(X) \
   X(0, a0) X(1, a0 + lda) X(2, a0 + 2 * lda) X(3, a3) X(4, a3 + lda) X(5, a3 + 2 * lda) \
   X(6, a6) X(7, a6 + lda) X(8, a6 + 2 * lda) X(9, a9) X(10, a9 + lda) X(11, a9 + 2 * lda)
 
@@ -165,7 +166,7 @@ INLINE void float_tile(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t 
                        const int vectors) {
   const float *a0 = a, *a3 = a + 3 * lda, *a6 = a + 6 * lda, *a9 = a + 9 * lda;
 #define ZERO(r, at) vec s##r = v_all(0), t##r = v_all(0);
-  FLOAT_ROWS(ZERO)
+  EACH_FLOAT_ROW(ZERO)
   for (int k = 0; k < depth; k++) {
     vec b0 = v_load(b), b1 = vectors > 1 ? v_load(b + WIDTH) : b0;
 #define STEP(r, at)                          \
@@ -174,7 +175,7 @@ INLINE void float_tile(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t 
     s##r = v_fma(x, b0, s##r);               \
     if (vectors > 1) t##r = v_fma(x, b1, t##r); \
   }
-    FLOAT_ROWS(STEP)
+    EACH_FLOAT_ROW(STEP)
     b += ldb;
     a0++;
     if (rows > 3) a3++;
@@ -188,7 +189,7 @@ INLINE void float_tile(const float *a, ptrdiff_t lda, const float *b, ptrdiff_t 
     v_store(c + r * ldc, v_mul(s##r, by));                     \
     if (vectors > 1) v_store(c + r * ldc + WIDTH, v_mul(t##r, by)); \
   }
-  FLOAT_ROWS(SAVE)
+  EACH_FLOAT_ROW(SAVE)
 #undef ZERO
 #undef STEP
 #undef SAVE
@@ -201,13 +202,13 @@ TARGET static void multiply(const float *a, ptrdiff_t lda, const float *b, ptrdi
   for (; j + 2 * WIDTH <= columns; j += 2 * WIDTH) switch (rows) {
 #define CASE(n) \
   case n: float_tile(a, lda, b + j, ldb, depth, row_scale, c + j, ldc, n, 2); break;
-    FOR_ROWS(TILE_ROWS)(CASE)
+    FOR_ROWS(FLOAT_ROWS)(CASE)
 #undef CASE
   }
   for (; j < columns; j += WIDTH) switch (rows) {
 #define CASE(n) \
   case n: float_tile(a, lda, b + j, ldb, depth, row_scale, c + j, ldc, n, 1); break;
-    FOR_ROWS(TILE_ROWS)(CASE)
+    FOR_ROWS(FLOAT_ROWS)(CASE)
 #undef CASE
   }
 }
@@ -220,9 +221,13 @@ TARGET static void transpose(const float *from, ptrdiff_t ldf, int rows, int col
       transpose_block(from + j * ldf + i, ldf, rows - j, to + i * ldt + j, ldt);
 }
 
-#define KERNELS(label)                                                                       \
+/* A set that multiplies plainly uses all 16 bits. */
+#define PLAIN .most_x = 32767, .most_weight = 32767
+
+#define KERNELS(label, ...)                                                                  \
   {                                                                                          \
-    .name = label, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS, .tile = tile,       \
-    .finish = finish, .quantise = quantise, .normalise = normalise, .multiply = multiply,    \
-    .softmax = softmax, .transpose = transpose                                               \
+    .name = label, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS,                     \
+    .float_rows = FLOAT_ROWS, .tile = tile, .finish = finish, .quantise = quantise,          \
+    .normalise = normalise, .multiply = multiply, .softmax = softmax,                        \
+    .transpose = transpose, __VA_ARGS__                                                      \
   }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEM_TOKENS 256 /* fewer read the weights oftener, more leave the caches */
+#define ITEM_TOKENS 128 /* fewer read the weights oftener, more leave the caches */
 #define WORTH_SHARING 20000000 /* multiplications below which waking a thread costs more */
 
 struct workspace {
@@ -20,6 +20,7 @@ struct workspace {
   float *mixed;      /* [tokens][mixed]   what attention gathered */
   int16_t *q;        /* [tokens][widest]  the present matrix product's input */
   float *scale;      /* [blocks][tokens]  the scales of its rows' blocks */
+  int32_t *own;      /* [blocks][tokens]  their own products, where the kernels want them */
 };
 
 struct item {
@@ -31,7 +32,6 @@ struct item {
 struct job {
   const struct model *model;
   const struct head *head;
-  const struct kernels *kernels;
   const struct texts *texts;
   int skip;
   float *out;
@@ -81,10 +81,14 @@ static void all(const struct run *run, step step, int units, int least) {
 }
 
 static void quantise_row(const struct run *run, const float *x, int width, int row) {
+  const struct kernels *kernels = run->kernels;
   for (int b = 0; b < blocks_of(width); b++) {
     ptrdiff_t at = (ptrdiff_t)row * width + b * BLOCK;
-    run->kernels->quantise(x + at, block_width(width, b), run->w->q + at,
-                           run->w->scale + (ptrdiff_t)b * run->item->tokens + row);
+    ptrdiff_t block = (ptrdiff_t)b * run->item->tokens + row;
+    int16_t *q = run->w->q + at;
+    kernels->quantise(x + at, block_width(width, b), kernels->most_x, q, run->w->scale + block);
+    if (kernels->own_products)
+      run->w->own[block] = kernels->own_products(q, block_width(width, b));
   }
 }
 
@@ -102,12 +106,13 @@ static void matrix_product(const struct run *run, const struct linear *linear,
     for (int k = 0; k < blocks; k++) {
       const int16_t *weight = linear->weight + (ptrdiff_t)n * inputs + k * BLOCK * PANEL;
       const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
+      const int32_t *own = linear->own + (ptrdiff_t)k * linear->outputs + n;
       for (int t = 0; t < tiles; t++) {
         int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
-        ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
-        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs, weight,
-                      (ptrdiff_t)PANEL * inputs, block_width(inputs, k), rows, sums);
-        kernels->finish(sums, rows, w->scale + (ptrdiff_t)k * tokens + m, scale,
+        ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n, block = (ptrdiff_t)k * tokens + m;
+        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs, w->own + block, weight,
+                      (ptrdiff_t)PANEL * inputs, own, block_width(inputs, k), rows, sums);
+        kernels->finish(sums, rows, w->scale + block, scale,
                         k ? y + at : linear->bias + n, k ? linear->outputs : 0,
                         k == blocks - 1 ? activation : IDENTITY,
                         residual && !k ? residual + at : NULL, y + at, linear->outputs);
@@ -119,7 +124,7 @@ static void matrix_product(const struct run *run, const struct linear *linear,
 static void attend_head(const struct job *job, const float *qkv, float *out, int tokens, int head,
                    float *scratch) {
   const struct model *model = job->model;
-  const struct kernels *kernels = job->kernels;
+  const struct kernels *kernels = model->kernels;
   int mixed = model->mixed, size = model->head_size;
   ptrdiff_t stride = 3 * (ptrdiff_t)mixed, padded = round_up(tokens, PANEL);
   const float *query = qkv + head * size, *key = query + mixed, *value = key + mixed;
@@ -128,7 +133,7 @@ static void attend_head(const struct job *job, const float *qkv, float *out, int
     distance = model->distance + (ptrdiff_t)head * (2 * model->reach + 1) + model->reach;
   float *keys = scratch, *scores = scratch + job->key_floats, inverse[MAX_TILE];
   kernels->transpose(key, stride, tokens, size, keys, padded);
-  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
+  int tiles = (tokens + kernels->float_rows - 1) / kernels->float_rows;
   for (int t = 0; t < tiles; t++) {
     int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
     kernels->multiply(query + m * stride, stride, keys, padded, size, NULL, scores, padded, rows,
@@ -249,7 +254,7 @@ static void finish(const struct run *run, int a, int b, float *scratch) {
 static void run_item(const struct job *job, struct workspace *w, const struct item *item,
                      struct team *team) {
   const struct model *model = job->model;
-  struct run run = {.job = job, .model = model, .kernels = job->kernels, .item = item, .w = w,
+  struct run run = {.job = job, .model = model, .kernels = model->kernels, .item = item, .w = w,
                     .team = team};
   int rows = item->tokens;
   all(&run, embed, rows, LEAST_ROWS);
@@ -325,27 +330,28 @@ static int allocate(struct job *job, int threads, void **blocks) {
   size_t scratch = job->key_floats + MAX_TILE * padded;
   if (head > scratch) scratch = head;
   size_t sizes[] = {n * (size_t)model->width * 4, n * big * 4, n * (size_t)model->mixed * 4,
-                    n * (size_t)widest * 2, n * (size_t)blocks_of(widest) * 4, scratch * 4};
+                    n * (size_t)widest * 2, n * (size_t)blocks_of(widest) * 4,
+                    n * (size_t)blocks_of(widest) * 4, scratch * 4};
   size_t total = 0;
-  for (int i = 0; i < 6; i++) total += sizes[i] = (sizes[i] + 127) / 64 * 64;
+  for (int i = 0; i < 7; i++) total += sizes[i] = (sizes[i] + 127) / 64 * 64;
   for (int t = 0; t < threads; t++) {
     char *block = blocks[t] = aligned(total);
     if (!block) return -1;
-    char *part[6];
-    for (int i = 0; i < 6; block += sizes[i++]) part[i] = block;
+    char *part[7];
+    for (int i = 0; i < 7; block += sizes[i++]) part[i] = block;
     job->workspaces[t] = (struct workspace){(float *)part[0], (float *)part[1], (float *)part[2],
-                                            (int16_t *)part[3], (float *)part[4]};
-    job->scratch[t] = (float *)part[5];
+                                            (int16_t *)part[3], (float *)part[4],
+                                            (int32_t *)part[5]};
+    job->scratch[t] = (float *)part[6];
   }
   return 0;
 }
 
-int encode_texts(const struct model *model, const struct head *head, const struct kernels *kernels,
-                 const struct texts *texts, int skip, int threads, float *out) {
+int encode_texts(const struct model *model, const struct head *head, const struct texts *texts,
+                 int skip, int threads, float *out) {
   if (texts->count == 0) return 0;
   threads = worthwhile_threads(model, texts->tokens, threads);
-  struct job job = {.model = model, .head = head, .kernels = kernels, .texts = texts,
-                    .skip = skip, .out = out};
+  struct job job = {.model = model, .head = head, .texts = texts, .skip = skip, .out = out};
   int failed = -1;
   void **blocks = calloc((size_t)threads, sizeof *blocks);
   job.items = calloc((size_t)texts->count, sizeof *job.items);

@@ -8,6 +8,7 @@
 #define WIDTH 16
 #define TILE_ROWS 12
 #define TILE_COLUMNS 32
+#define FLOAT_ROWS 12
 #define TRANSPOSED 16
 #define LEAF TARGET static inline __attribute__((always_inline))
 /* Without this the compiler makes a pointer for every row and runs out of registers. */
@@ -119,8 +120,10 @@ LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, pt
 
 #include "float_kernels.h"
 
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight,
-                        ptrdiff_t panel, int inputs, int rows, int32_t *sums) {
+TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x,
+                        const int16_t *weight, ptrdiff_t panel, const int32_t *own_weight,
+                        int inputs, int rows, int32_t *sums) {
+  (void)own_x, (void)own_weight;
   switch (rows) {
 #define CASE(n) \
   case n: int_tile(x, stride, weight, panel, inputs, n, sums); break;
@@ -129,5 +132,5 @@ TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weigh
   }
 }
 
-const struct kernels avx512_kernels = KERNELS("avx512-vnni");
+const struct kernels avx512_kernels = KERNELS("avx512-vnni", PLAIN);
 #endif

@@ -8,6 +8,7 @@
 #define WIDTH 4
 #define TILE_ROWS 4
 #define TILE_COLUMNS 16
+#define FLOAT_ROWS 4
 #define TRANSPOSED 4
 #define LEAF static inline
 #define KEEP_POINTERS(a, b, c, d) (void)0
@@ -70,9 +71,9 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
 
 /* Two inputs times four outputs at a time. A weight's pair shares a 32-bit lane: its two
  * halves are taken apart once and used by every row. */
-static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrdiff_t panel,
-                 int inputs, int rows, int32_t *sums) {
-  (void)panel; /* a tile has the columns of one */
+static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x, const int16_t *weight,
+                 ptrdiff_t panel, const int32_t *own_weight, int inputs, int rows, int32_t *sums) {
+  (void)panel, (void)own_x, (void)own_weight; /* a tile has the columns of one panel */
   for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
     const int16_t *w = weight + 2 * j;
     ivec sum[TILE_ROWS] = {{0}};
@@ -91,4 +92,4 @@ static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, ptrd
   }
 }
 
-const struct kernels portable_kernels = KERNELS("portable");
+const struct kernels portable_kernels = KERNELS("portable", PLAIN);

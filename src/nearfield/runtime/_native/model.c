@@ -69,7 +69,6 @@ struct packing {
   const struct layer_source *source;
   struct linear *linear;
   enum part part;
-  const struct kernels *kernels;
   float *scratch; /* per thread: two rows */
   int16_t *rows;  /* per thread: PANEL quantised rows */
   atomic_int next, not_finite;
@@ -111,16 +110,19 @@ static void pack(void *context, struct team *team, int rank) {
   int inputs = linear->inputs, panels = linear->outputs / PANEL;
   float *file_row = job->scratch + (size_t)rank * 2 * (size_t)inputs, *row = file_row + inputs;
   int16_t *rows = job->rows + (size_t)rank * PANEL * (size_t)inputs;
+  const struct kernels *kernels = job->model->kernels;
   (void)team;
   for (int p; (p = atomic_fetch_add(&job->next, 1)) < panels;) {
     for (int j = 0; j < PANEL; j++) {
       int n = p * PANEL + j;
       padded_row(job, n, file_row, row, linear->bias + n);
       for (int b = 0; b < blocks_of(inputs); b++) {
-        float *scale = linear->scale + (ptrdiff_t)b * linear->outputs + n;
-        job->kernels->quantise(row + b * BLOCK, block_width(inputs, b),
-                               rows + (ptrdiff_t)j * inputs + b * BLOCK, scale);
-        if (!isfinite(*scale)) job->not_finite = 1;
+        ptrdiff_t block = (ptrdiff_t)b * linear->outputs + n;
+        int16_t *q = rows + (ptrdiff_t)j * inputs + b * BLOCK;
+        int width = block_width(inputs, b);
+        kernels->quantise(row + b * BLOCK, width, kernels->most_weight, q, linear->scale + block);
+        linear->own[block] = kernels->own_products ? kernels->own_products(q, width) : 0;
+        if (!isfinite(linear->scale[block])) job->not_finite = 1;
       }
       if (!isfinite(linear->bias[n])) job->not_finite = 1;
     }
@@ -135,13 +137,13 @@ static enum build_error build_linear(const struct model *model, const struct lay
                                      enum part part, int threads, struct linear *linear) {
   int outputs = linear->outputs, inputs = linear->inputs;
   linear->scale = aligned(sizeof(float) * (size_t)outputs * (size_t)blocks_of(inputs));
+  linear->own = aligned(sizeof(int32_t) * (size_t)outputs * (size_t)blocks_of(inputs));
   linear->bias = aligned(sizeof(float) * (size_t)outputs);
-  struct packing job = {.model = model, .source = source, .linear = linear, .part = part,
-                        .kernels = available_kernels()[0]};
+  struct packing job = {.model = model, .source = source, .linear = linear, .part = part};
   job.scratch = aligned(sizeof(float) * 2 * (size_t)threads * (size_t)inputs);
   job.rows = aligned(sizeof(int16_t) * PANEL * (size_t)threads * (size_t)inputs);
   enum build_error error = OUT_OF_MEMORY;
-  if (linear->scale && linear->bias && job.scratch && job.rows) {
+  if (linear->scale && linear->own && linear->bias && job.scratch && job.rows) {
     run_team(pack, &job, threads);
     error = job.not_finite ? NOT_FINITE : BUILT;
   }
@@ -168,7 +170,8 @@ enum build_error build_layer(struct model *model, const struct layer_source *sou
   if (!weight) return OUT_OF_MEMORY;
   for (int i = 0; i < 4; i++) {
     struct linear *linear = parts[i].linear;
-    *linear = (struct linear){parts[i].outputs, parts[i].inputs, weight, NULL, NULL};
+    *linear = (struct linear){.outputs = parts[i].outputs, .inputs = parts[i].inputs,
+                              .weight = weight};
     weight += (size_t)linear->outputs * (size_t)linear->inputs;
     enum build_error error = build_linear(model, source, parts[i].part, threads, linear);
     if (error != BUILT) return error;
@@ -185,6 +188,7 @@ enum build_error build_layer(struct model *model, const struct layer_source *sou
 
 static void free_linear(struct linear *linear) {
   free(linear->scale);
+  free(linear->own);
   free(linear->bias);
 }
 

@@ -81,12 +81,20 @@ static int fill_model(struct owned_model *owned, PyObject *words, PyObject *scal
   return complete ? 0 : -1;
 }
 
+static const struct kernels *find_kernels(const char *name) {
+  for (const struct kernels *const *k = available_kernels(); *k; k++)
+    if (!strcmp((*k)->name, name)) return *k;
+  PyErr_Format(PyExc_ValueError, "this processor runs no kernels %s", name);
+  return NULL;
+}
+
 static PyObject *make_model(PyObject *self, PyObject *args) {
   (void)self;
   int hidden, heads, intermediate, layers, activation;
   float epsilon;
+  const char *name;
   PyObject *words, *scale, *positions, *types, *weight, *bias, *distance;
-  if (!PyArg_ParseTuple(args, "iiiiifOOOOOOO", &hidden, &heads, &intermediate, &layers,
+  if (!PyArg_ParseTuple(args, "siiiiifOOOOOOO", &name, &hidden, &heads, &intermediate, &layers,
                         &activation, &epsilon, &words, &scale, &positions, &types, &weight, &bias,
                         &distance))
     return NULL;
@@ -94,15 +102,17 @@ static PyObject *make_model(PyObject *self, PyObject *args) {
       intermediate > MAX_WIDTH || layers < 0 || layers > 1000 || activation < IDENTITY ||
       activation > RELU)
     return complain("the model's sizes make no sense"), NULL;
+  const struct kernels *kernels = find_kernels(name);
+  if (!kernels) return NULL;
   struct owned_model *owned = calloc(1, sizeof *owned);
   if (owned) owned->model = calloc(1, sizeof *owned->model);
   if (!owned || !owned->model) return free(owned), PyErr_NoMemory();
   PyObject *capsule = PyCapsule_New(owned, MODEL, drop_model);
   if (!capsule) return free(owned->model), free(owned), NULL;
   struct model *model = owned->model;
-  *model = (struct model){.hidden = hidden, .heads = heads, .intermediate = intermediate,
-                          .layer_count = layers, .activation = (enum activation)activation,
-                          .epsilon = epsilon};
+  *model = (struct model){.kernels = kernels, .hidden = hidden, .heads = heads,
+                          .intermediate = intermediate, .layer_count = layers,
+                          .activation = (enum activation)activation, .epsilon = epsilon};
   model->width = round_up(hidden, GROUP);
   model->head_size = round_up(hidden / heads, PANEL);
   model->mixed = round_up(heads * model->head_size, GROUP);
@@ -269,24 +279,15 @@ static int borrow_texts(struct views *views, const struct model *model, PyObject
   return texts->types ? check_range(texts->types, texts->tokens, model->type_count, "type") : -1;
 }
 
-static const struct kernels *find_kernels(const char *name) {
-  for (const struct kernels *const *k = available_kernels(); *k; k++)
-    if (!strcmp((*k)->name, name)) return *k;
-  PyErr_Format(PyExc_ValueError, "this processor runs no kernels %s", name);
-  return NULL;
-}
-
 static PyObject *encode(PyObject *self, PyObject *args) {
   (void)self;
   PyObject *model_capsule, *head_capsule, *ids, *positions, *types, *lengths, *out;
-  const char *name;
   int skip, threads;
-  if (!PyArg_ParseTuple(args, "OOsOOOOiiO", &model_capsule, &head_capsule, &name, &ids, &positions,
-                        &types, &lengths, &skip, &threads, &out))
+  if (!PyArg_ParseTuple(args, "OOOOOOiiO", &model_capsule, &head_capsule, &ids, &positions, &types,
+                        &lengths, &skip, &threads, &out))
     return NULL;
   struct owned_model *owned = PyCapsule_GetPointer(model_capsule, MODEL);
   struct head *head = head_capsule == Py_None ? NULL : PyCapsule_GetPointer(head_capsule, HEAD);
-  const struct kernels *kernels = find_kernels(name);
   if (PyErr_Occurred()) return NULL;
   const struct model *model = owned->model;
   if (model->layers_built != model->layer_count || skip < 0 || threads < 1)
@@ -304,7 +305,7 @@ static PyObject *encode(PyObject *self, PyObject *args) {
   }
   if (view) {
     Py_BEGIN_ALLOW_THREADS
-    failed = encode_texts(model, head, kernels, &texts, skip, threads, view->buf);
+    failed = encode_texts(model, head, &texts, skip, threads, view->buf);
     Py_END_ALLOW_THREADS
     if (failed) PyErr_NoMemory();
   }

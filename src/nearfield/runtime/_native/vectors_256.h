@@ -1,15 +1,12 @@
 /* 8 floats, or 16 products of 16-bit numbers, at a time: what the sets of 256 bits share.
- * A kernel file names two things first, and includes this:
- *
- *   TARGET                     attribute of every function: AVX2, FMA and what is its own
- *   ADD_PRODUCTS(sums, p, w)   sums + the products of p and w, those of a pair added
+ * A kernel file names TARGET first, the attribute of every function: AVX2, FMA and its own.
  */
 #include <immintrin.h>
 #include <string.h>
 
 #define WIDTH 8
-#define TILE_ROWS 6
 #define TILE_COLUMNS 16
+#define FLOAT_ROWS 6
 #define TRANSPOSED 8
 #define LEAF TARGET static inline __attribute__((always_inline))
 /* Without this the compiler makes a pointer for every row and runs out of registers. */
@@ -80,54 +77,3 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
 
 /* Weights to fetch before they are wanted, 4 KB: a short text waits for nothing else. */
 #define AHEAD (128 * PANEL)
-
-/* 12 sums, two vectors of weights, one of activations, perhaps one product: all 16 registers. */
-#define INT_ROWS(X) X(0, x0) X(1, x0 + s) X(2, x0 + 2 * s) X(3, x3) X(4, x3 + s) X(5, x3 + 2 * s)
-
-LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, int inputs,
-                   const int rows, int32_t *sums) {
-  const ptrdiff_t s = stride * (ptrdiff_t)sizeof *x;
-  const char *x0 = (const char *)x, *x3 = x0 + 3 * s;
-#define ZERO(r, at) __m256i a##r = _mm256_setzero_si256(), b##r = a##r;
-  INT_ROWS(ZERO)
-  for (int k = 0; k < inputs; k += 2) {
-    __m256i u = _mm256_loadu_si256((const __m256i *)weight);
-    __m256i v = _mm256_loadu_si256((const __m256i *)(weight + PANEL));
-    _mm_prefetch((const char *)(weight + AHEAD), _MM_HINT_T0);
-#define STEP(r, at)                                           \
-  if (rows > r) {                                             \
-    int32_t pair;                                             \
-    memcpy(&pair, at, sizeof pair);                           \
-    __m256i p = _mm256_set1_epi32(pair);                      \
-    a##r = ADD_PRODUCTS(a##r, p, u);                          \
-    b##r = ADD_PRODUCTS(b##r, p, v);                          \
-  }
-    INT_ROWS(STEP)
-    weight += 2 * PANEL;
-    x0 += 4;
-    x3 += 4;
-    KEEP_POINTERS(x0, x3, , );
-  }
-#define SAVE(r, at)                                                                 \
-  if (rows > r) {                                                                   \
-    _mm256_storeu_si256((__m256i *)(sums + r * TILE_COLUMNS), a##r);                \
-    _mm256_storeu_si256((__m256i *)(sums + r * TILE_COLUMNS + WIDTH), b##r);        \
-  }
-  INT_ROWS(SAVE)
-#undef ZERO
-#undef STEP
-#undef SAVE
-}
-
-#include "float_kernels.h"
-
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight,
-                        ptrdiff_t panel, int inputs, int rows, int32_t *sums) {
-  (void)panel; /* a tile has the columns of one */
-  switch (rows) {
-#define CASE(n) \
-  case n: int_tile(x, stride, weight, inputs, n, sums); break;
-    FOR_ROWS(TILE_ROWS)(CASE)
-#undef CASE
-  }
-}

@@ -128,6 +128,20 @@ def test_the_longest_rows_of_whole_numbers_do_not_overflow(isa, make_tensors, so
         np.testing.assert_allclose(states, token_states(encoder, ids, dtype=np.float64), atol=5e-3)
 
 
+def test_the_largest_numbers_of_both_factors_do_not_overflow(isa, make_tensors):
+    """The AVX2 set adds an activation to the weight two places on before it multiplies."""
+    config, tensors = make_tensors(hidden_size=64, num_attention_heads=2, num_hidden_layers=1)
+    for sign in (1, -1):
+        tensors["embeddings.LayerNorm.weight"][:] = np.tile([1, 1, 0.01, 0.01], 16)
+        tensors["embeddings.LayerNorm.weight"][::8] = 30
+        tensors["encoder.layer.0.attention.self.value.weight"][:, 2::8] = sign
+        encoder = read_encoder(config, tensors)
+        words = [[word] for word in range(2, 40)]  # alone, so that attention has nothing to weigh
+        states = np.concatenate(NativeEngine(encoder, Head()).states(words))
+        exact = np.concatenate([token_states(encoder, ids, dtype=np.float64) for ids in words])
+        np.testing.assert_allclose(states, exact, atol=5e-2)
+
+
 def test_a_large_number_takes_precision_from_its_own_block_alone(isa, make_tensors):
     """Trained models have such columns; they must not coarsen all the others of a row."""
     config, tensors = make_tensors(hidden_size=768, num_attention_heads=12, num_hidden_layers=1)

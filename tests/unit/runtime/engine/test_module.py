@@ -16,7 +16,7 @@ def floats(*shape):
 
 def model_arguments(**changes):
     arguments = {
-        "hidden": HIDDEN, "heads": HEADS, "inner": INNER, "layers": 1, "activation": 1,
+        "kernels": "portable", "hidden": HIDDEN, "heads": HEADS, "inner": INNER, "layers": 1, "activation": 1,
         "epsilon": 1e-12, "words": floats(WORDS, HIDDEN), "scale": None,
         "positions": floats(PLACES, HIDDEN), "types": None, "weight": floats(HIDDEN),
         "bias": floats(HIDDEN), "distance": None,
@@ -47,7 +47,7 @@ def model():
 @pytest.mark.parametrize(
     "change",
     [
-        {"hidden": 0}, {"hidden": -32}, {"hidden": 33}, {"hidden": 2**30}, {"heads": 0},
+        {"kernels": "none"}, {"hidden": 0}, {"hidden": -32}, {"hidden": 33}, {"hidden": 2**30}, {"heads": 0},
         {"heads": 3}, {"inner": 0}, {"inner": 2**30}, {"layers": -1}, {"layers": 2**20},
         {"activation": 9}, {"words": floats(WORDS, HIDDEN + 1)}, {"words": floats(HIDDEN)},
         {"words": floats(0, HIDDEN)}, {"words": floats(WORDS, HIDDEN).astype(np.int32)},
@@ -97,9 +97,8 @@ def test_a_layer_too_many_or_too_few_is_refused(model):
 
 def encode_arguments(**changes):
     arguments = {
-        "kernels": "portable", "ids": np.array([1, 2, 3], np.int32),
-        "positions": np.arange(3, dtype=np.int32), "types": None,
-        "lengths": np.array([1, 2], np.int32), "skip": 0, "threads": 1,
+        "ids": np.array([1, 2, 3], np.int32), "positions": np.arange(3, dtype=np.int32),
+        "types": None, "lengths": np.array([1, 2], np.int32), "skip": 0, "threads": 1,
         "out": np.zeros((3, HIDDEN), np.float32),
     }  # fmt: skip
     assert set(changes) <= set(arguments)
@@ -119,7 +118,7 @@ def ints(*values):
         {"types": ints(0, 0, 0)}, {"lengths": ints(1, 3)}, {"lengths": ints(4, -1)},
         {"lengths": ints(2**31 - 1, 4)}, {"lengths": np.array([1, 2])}, {"skip": -1},
         {"threads": 0}, {"out": np.zeros((2, HIDDEN), np.float32)},
-        {"out": np.zeros((3, HIDDEN))}, {"kernels": "none"}, {"out": bytes(12 * HIDDEN)},
+        {"out": np.zeros((3, HIDDEN))}, {"out": bytes(12 * HIDDEN)},
     ],
     ids=str,
 )  # fmt: skip
