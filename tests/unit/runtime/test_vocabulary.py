@@ -114,6 +114,14 @@ def test_the_tokens_are_those_of_transformers(name, config, tmp_path):
 
 
 @pytest.mark.torch
+def test_electra_reads_as_bert_does(tmp_path):
+    said = {"tokenizer_class": "ElectraTokenizer"}
+    folder = older("bert", tmp_path / "old", config=said, without=("added_tokens_decoder",))
+
+    assert ours(folder, hard_texts()) == theirs(folder, hard_texts())
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize("name", OLD)
 def test_the_class_follows_from_the_model_where_no_file_names_it(name, tmp_path):
     folder = older(name, tmp_path / "old")
