@@ -11,6 +11,8 @@ a few texts. What the words after the three backticks mean:
     Written to a file of that name, which later blocks import or run.
 ``console run``
     Each line after ``$`` is run by the shell; lines without it are the expected output.
+``console``, ``sh``, ``text``, ``toml``
+    Shown, not run; no other word may stand there.
 ``text output``
     What the block of Python before it prints; ``...`` stands for anything.
 
@@ -36,6 +38,7 @@ PAGES = [
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
     if "reference" not in page.parts
 ]
+SHOWN = ("", "console", "sh", "text", "toml")
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"^<!-- needs: ([\w, -]+) -->$", re.MULTILINE)
 REASON = re.compile(r"<!-- not run: \w.{10,} -->\n+$")
@@ -79,6 +82,8 @@ class Page:
                 self.run_console(fence["body"], line)
             elif fence["info"] == "text output":
                 check_output(fence["body"], self.printed, f"{self.path.name}:{line}")
+            else:  # a misspelt word would leave a block out in silence
+                assert fence["info"] in SHOWN, f"{self.path.name}:{line}: {fence['info']!r}"
 
     def run_python(self, source, line):
         # Blank lines in front, so that a traceback points into the page.
@@ -155,6 +160,7 @@ def test_a_block_that_fails_fails_its_page(tmp_path):
         "```console run\n$ exit 3\n```\n",
         "```console run\n$ echo a\nb\n```\n",
         "```python no-run\nanything\n```\n",
+        "```pyhton\nprint(1)\n```\n",
     ):
         page = tmp_path / "page.md"
         page.write_text(wrong)

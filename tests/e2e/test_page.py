@@ -141,6 +141,30 @@ def test_the_custom_class_as_printed(run, instructor_library):
     assert len(index.as_query_engine().query("Mars is hot.").source_nodes) == 2
 
 
+def test_an_embeddings_object_of_langchain(run, monkeypatch):
+    """The page's import is of a LangChain long past; the object is known by its two methods."""
+
+    class HuggingFaceBgeEmbeddings:
+        def __init__(self, model_name):
+            self.model_name = model_name
+
+        def embed_documents(self, texts):
+            return [[len(text), 1.0] for text in texts]
+
+        def embed_query(self, text):
+            return [len(text), 2.0]
+
+    parts = ["langchain", "langchain.embeddings", "langchain.embeddings.huggingface"]
+    for name in parts:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[parts[-1]].HuggingFaceBgeEmbeddings = HuggingFaceBgeEmbeddings
+
+    run("LANGCHAIN")
+
+    assert Settings.embed_model.model_name == "BAAI/bge-base-en"
+    assert Settings.embed_model.get_query_embedding("abc") == [3.0, 2.0]
+
+
 def test_the_planets_of_the_page_with_the_default_model():
     documents = [
         "Venus is often called Earth's twin because of its similar size and proximity.",
