@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from nearfield.core.embeddings.foreign import ForeignEmbedding, Methods
+from typing import TYPE_CHECKING, Any
+
+from nearfield.core.embeddings.foreign import DEFAULT_BATCH_SIZE, ForeignEmbedding, Methods
+
+if TYPE_CHECKING:
+    from nearfield.core.cache import EmbeddingCache
 
 
 class LlamaIndexEmbedding(ForeignEmbedding):
@@ -26,3 +31,23 @@ class LlamaIndexEmbedding(ForeignEmbedding):
     library = "llama-index"
     kind = "LlamaIndex embedding"
     methods = Methods("get_text_embedding_batch", "get_query_embedding")
+
+    def __init__(
+        self,
+        model: Any,
+        model_name: str | None = None,
+        embed_batch_size: int = DEFAULT_BATCH_SIZE,
+        *,
+        num_workers: int | None = None,
+        cache: EmbeddingCache | None = None,
+        callback_manager: object = None,
+    ) -> None:
+        # Written out for the reference and for who asks the class for its signature.
+        super().__init__(
+            model,
+            model_name,
+            embed_batch_size,
+            num_workers=num_workers,
+            cache=cache,
+            callback_manager=callback_manager,
+        )
