@@ -43,8 +43,8 @@ def check_llm(llm: object) -> LLM:
     if isinstance(llm, LLM) and not isinstance(llm, type):
         return llm
     message = (
-        f"{type(llm).__name__!r} object cannot answer: an llm needs a method "
-        "complete(prompt) that gives text."
+        f"{type(llm).__name__!r} object cannot answer: an llm needs a method complete(prompt) "
+        "that gives text, as nearfield.llms.openai_like.OpenAILikeLLM(model=...) has."
     )
     raise ConfigError(message)
 

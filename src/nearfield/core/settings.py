@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.embeddings.resolve import resolve_embed_model
+from nearfield.core.llm import check_llm
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _positive(name: str, value: object, *, least: int = 1) -> int | None:
 
 _CHECKS: dict[str, Any] = {
     "embed_model": _resolve_model,
-    "llm": lambda value: value,
+    "llm": lambda value: None if value is None else check_llm(value),
     "node_parser": lambda value: value,
     "chunk_size": lambda value: _positive("chunk_size", value),
     "chunk_overlap": lambda value: _positive("chunk_overlap", value, least=0),

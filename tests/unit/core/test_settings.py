@@ -46,6 +46,12 @@ def test_a_setting_holds_in_every_thread():
     assert seen == [99]
 
 
+def test_a_chat_model_that_cannot_answer_is_refused_when_it_is_set():
+    with pytest.raises(ConfigError, match=r"'str' object cannot answer.*OpenAILikeLLM"):
+        Settings.llm = "gpt-4o"
+    assert Settings.llm is None
+
+
 def test_an_override_ends_with_its_block():
     with Settings.override(chunk_size=11):
         assert Settings.chunk_size == 11

@@ -16,8 +16,8 @@ def floats(*shape):
 
 def model_arguments(**changes):
     arguments = {
-        "kernels": "portable", "hidden": HIDDEN, "heads": HEADS, "inner": INNER, "layers": 1, "activation": 1,
-        "epsilon": 1e-12, "words": floats(WORDS, HIDDEN), "scale": None,
+        "kernels": "portable", "hidden": HIDDEN, "heads": HEADS, "inner": INNER, "layers": 1,
+        "activation": 1, "epsilon": 1e-12, "words": floats(WORDS, HIDDEN), "scale": None,
         "positions": floats(PLACES, HIDDEN), "types": None, "weight": floats(HIDDEN),
         "bias": floats(HIDDEN), "distance": None,
     }  # fmt: skip
@@ -47,8 +47,8 @@ def model():
 @pytest.mark.parametrize(
     "change",
     [
-        {"kernels": "none"}, {"hidden": 0}, {"hidden": -32}, {"hidden": 33}, {"hidden": 2**30}, {"heads": 0},
-        {"heads": 3}, {"inner": 0}, {"inner": 2**30}, {"layers": -1}, {"layers": 2**20},
+        {"kernels": "none"}, {"hidden": 0}, {"hidden": -32}, {"hidden": 33}, {"hidden": 2**30},
+        {"heads": 0}, {"heads": 3}, {"inner": 0}, {"inner": 2**30}, {"layers": -1}, {"layers": 2**20},
         {"activation": 9}, {"words": floats(WORDS, HIDDEN + 1)}, {"words": floats(HIDDEN)},
         {"words": floats(0, HIDDEN)}, {"words": floats(WORDS, HIDDEN).astype(np.int32)},
         {"words": np.asfortranarray(floats(WORDS, HIDDEN))},
