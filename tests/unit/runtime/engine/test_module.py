@@ -48,8 +48,9 @@ def model():
     "change",
     [
         {"kernels": "none"}, {"hidden": 0}, {"hidden": -32}, {"hidden": 33}, {"hidden": 2**30},
-        {"heads": 0}, {"heads": 3}, {"inner": 0}, {"inner": 2**30}, {"layers": -1}, {"layers": 2**20},
-        {"activation": 9}, {"words": floats(WORDS, HIDDEN + 1)}, {"words": floats(HIDDEN)},
+        {"heads": 0}, {"heads": 3}, {"inner": 0}, {"inner": 2**30}, {"layers": -1},
+        {"layers": 2**20}, {"activation": 9}, {"words": floats(WORDS, HIDDEN + 1)},
+        {"words": floats(HIDDEN)},
         {"words": floats(0, HIDDEN)}, {"words": floats(WORDS, HIDDEN).astype(np.int32)},
         {"words": np.asfortranarray(floats(WORDS, HIDDEN))},
         {"words": np.ones((WORDS, HIDDEN), np.int8)}, {"scale": floats(WORDS)},
