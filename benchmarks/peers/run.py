@@ -158,7 +158,7 @@ def main() -> None:
                 entry["error"] = worker.ready["error"]
                 worker.stop()
                 continue
-            entry["versions"] = worker.ready["versions"]
+            entry["versions"] = worker.ask(do="versions")["versions"]
             workers.append(worker)
             print(f"up: {peer} after {worker.start_s:.1f} s", flush=True)
         try:

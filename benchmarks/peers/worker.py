@@ -212,6 +212,7 @@ def serve(peer: Peer, texts: dict[str, list[str]], out: TextIO) -> None:
             "single": lambda _, t: _single(peer, t),
             "vectors": lambda c, t: _vectors(peer, t, c["path"]),
             "roofline": lambda _c, _t: {"gflops": roofline()},
+            "versions": lambda _c, _t: {"versions": _versions(LIBRARIES)},
         }[command["do"]](command, chosen)
         _say(out, {**answer, "peak_rss_mb": _peak_rss_mb()})
 
@@ -310,7 +311,8 @@ def main() -> None:
         logging.getLogger().exception("%s", name)
         _say(out, {"error": f"{type(error).__name__}: {error}"})
         return
-    _say(out, {"ready": name, "versions": _versions(LIBRARIES), "peak_rss_mb": _peak_rss_mb()})
+    # Nothing else before this: a cold start ends here.
+    _say(out, {"ready": name, "peak_rss_mb": _peak_rss_mb()})
     serve(peer, json.loads(Path(texts).read_text(encoding="utf-8")), out)
 
 
