@@ -198,7 +198,8 @@ def test_in_a_read_only_folder_an_index_is_searched_but_not_written():
     output, errors = (text.partition("=====\n")[2] for text in (done.stdout, done.stderr))
     assert "Mars is called the Red Planet." in output
     assert output.endswith("0 1\n")
-    assert errors.startswith("Error: nearfield.index is read-only: it can be searched, not written")
+    index = place / "nearfield.index"
+    assert errors.startswith(f"Error: {index} is read-only: it can be searched, not written")
     assert errors.count("\n") == 1
 
 

@@ -7,6 +7,7 @@ for ONNX and OpenVINO files are in ``test_page_backends.py``.
 import asyncio
 import runpy
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -94,6 +95,7 @@ def test_the_benchmark_script(run, capsys):
     baseline = HuggingFaceEmbedding(model_name="BAAI/bge-small-en-v1.5")
     names = run(
         "BENCHMARK",
+        time=time,
         query=QUERY,
         baseline_model=baseline,
         baseline_model_desc="hub model",
