@@ -41,7 +41,7 @@ def say(folder, file, **said):
     ],
     ids=lambda part: json.dumps(part) if isinstance(part, dict) else part,
 )
-@pytest.mark.parametrize("backend", ["native", "auto"])
+@pytest.mark.parametrize("backend", ["native", pytest.param("auto", marks=pytest.mark.torch)])
 def test_nonsense_in_a_config_is_an_error_that_names_the_folder(folder, file, said, backend):
     say(folder, file, **said)
 
