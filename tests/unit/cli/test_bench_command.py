@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -160,6 +162,34 @@ def test_a_backend_that_cannot_run_a_model_says_so_in_its_row(tmp_path):
     assert done.returncode == 1
     assert "native did not run: " in done.stdout
     assert "mamba" in done.stdout
+
+
+def test_a_worker_ends_in_the_middle_of_a_step_once_nobody_can_hear_its_answer(tmp_path):
+    texts = tmp_path / "texts.json"
+    texts.write_text(json.dumps({"single": ["a question"] * 1_000_000}))  # minutes of work
+    words = [sys.executable, "-m", "nearfield.cli.bench.worker", "local", "native", BERT, texts]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, text=True, **pipes) as process:
+        try:
+            assert "load_s" in json.loads(process.stdout.readline())
+            process.stdin.write('{"do": "single", "workload": "single"}\n')
+            process.stdin.close()  # as the system does when the other end is ended, by whatever
+
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+        assert process.stdout.read() == ""
+
+
+def test_a_run_told_to_end_leaves_nothing_in_the_folder_of_temporary_files(tmp_path):
+    words = [NEARFIELD, "bench", BERT, "--backend", "native"]
+    with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        while process.poll() is None and not list(tmp_path.glob("*/0/texts.json")):
+            pass
+        process.terminate()
+
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_prints_json_and_draws(tmp_path):

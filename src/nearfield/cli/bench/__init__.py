@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -110,6 +112,9 @@ def _measure_all(
 
     results = []
     with ExitStack() as stack:
+        # Unwinds as Ctrl-C does: the workers and the folder go too.
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        stack.callback(signal.signal, signal.SIGTERM, before)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nearfield-bench-")))
         each = []
         for number, model in enumerate(models):

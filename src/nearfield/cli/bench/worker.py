@@ -9,6 +9,8 @@ command and gets one line back.
 ``{"do": "single", "workload": "page"}``   one call a text, each timed
 ``{"do": "vectors", "path": "x.npy"}``     the vectors of the texts to compare
 ``{"do": "similarity"}``                   the question against the four planets
+
+It ends with its input, whatever it is doing then: nobody is left to hear the answer.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nearfield.cli.bench.workloads import PLANETS, QUESTION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nearfield.core.embeddings.base import InputType
     from nearfield.runtime.local_embedding import LocalEmbedding
 
@@ -126,11 +132,12 @@ def peak_rss_bytes() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def serve(words: list[str], out: TextIO) -> None:
-    """Load a model, then answer commands until the input ends.
+def serve(words: list[str], commands: Iterable[str], out: TextIO) -> None:
+    """Load a model, then answer commands.
 
     Args:
         words: Provider, backend, name and the file of texts.
+        commands: A line each.
         out: Where answers go.
     """
     provider, backend, name, path = words
@@ -141,7 +148,7 @@ def serve(words: list[str], out: TextIO) -> None:
         model.get_query_embedding(QUESTION)
         taken = time.perf_counter() - started
         _say(out, {"load_s": taken, "engine": model._runner.engine.name, "dim": model.dim})  # noqa: SLF001
-        for line in sys.stdin:
+        for line in commands:
             _say(out, answer(model, json.loads(line), texts))
     except Exception as error:  # noqa: BLE001 - whatever it is, the row of this backend says it
         _say(out, {"error": " ".join(str(error).split()) or type(error).__name__})
@@ -152,13 +159,25 @@ def _say(out: TextIO, found: dict[str, Any]) -> None:
     out.flush()
 
 
+def _listen(commands: SimpleQueue[str]) -> None:
+    """Pass on what comes in; end the process when no more can come."""
+    for line in sys.stdin:
+        commands.put(line)
+    os._exit(0)
+
+
 def main() -> None:
     """Serve, with what libraries print kept out of the answers."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    serve(sys.argv[1:], out)
+    commands: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_listen, args=(commands,), daemon=True).start()
+    try:
+        serve(sys.argv[1:], iter(commands.get, None), out)
+    finally:
+        os._exit(1)  # an orderly end would wait for what the other thread reads
 
 
 if __name__ == "__main__":
