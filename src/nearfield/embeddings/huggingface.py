@@ -6,6 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.settings import Settings
+from nearfield.core.warn import warn
 from nearfield.runtime.backends import load_model
 from nearfield.runtime.fingerprint import fingerprint, folder_facts
 from nearfield.runtime.graph_files import wanted_files
@@ -44,7 +45,9 @@ class HuggingFaceEmbedding(LocalEmbedding):
             made by tokens. The native engine pads nothing and needs no such limit.
         cache_folder: The folder of fetched models, in place of ``HF_HUB_CACHE``.
         trust_remote_code: Run code and pickles that come with the model; torch only.
-        parallel_process: On torch, spread the texts over ``target_devices``.
+        parallel_process: On torch, spread the texts over ``target_devices``, a process each. The
+            native engine takes it too: one process of it uses every core already. On ONNX and
+            OpenVINO it does nothing, and a warning says so.
         target_devices: One entry a process, such as ``["cuda:0", "cuda:1"]``.
         show_progress_bar: Draw a bar on stderr for every call, on a terminal only.
         callback_manager: Accepted for LlamaIndex's sake, not used.
@@ -148,6 +151,11 @@ class HuggingFaceEmbedding(LocalEmbedding):
             prompts=prompts,
         )
         self._open(choice or choose_by_folder(self._folder, self.options))
+        if parallel_process and self.backend in {"onnx", "openvino"}:
+            warn(
+                f"parallel_process=True does nothing on backend={self.backend!r}: one process "
+                "computes all. Leave it out, or use backend='torch' for several devices."
+            )
 
     _fingerprint: str | None = None
 

@@ -41,7 +41,7 @@ class Options:
         threads: Threads of the native engine, and of ONNX Runtime and OpenVINO.
         on_truncation: What to do about texts that are too long.
         trust_remote_code: Allow code of the model's own, and pickled weights, on torch.
-        parallel_process: Spread the texts over ``target_devices``, on torch.
+        parallel_process: Spread the texts over ``target_devices``, on torch; native does alone.
         target_devices: One entry a process, such as ``["cuda:0", "cuda:1"]``.
         model_kwargs: ``file_name``, ``dtype``, ``provider``, ``export``, ...
         further: Keywords for SentenceTransformer.
@@ -95,11 +95,16 @@ class Options:
             named = f"model_kwargs[{strange[0]!r}]" if strange else repr(next(iter(self.further)))
             message = f"backend={backend!r} takes no {named}. Leave it out, or use backend='torch'."
             raise TypeError(message)
-        if backend == "native" and not _is_cpu(self.device):
-            message = (
-                f"backend='native' runs on the CPU, not on {self.device!r}. Use backend='torch'."
-            )
+        other = self.other_device
+        if backend == "native" and other is not None:
+            message = f"backend='native' runs on the CPU, not on {other!r}. Use backend='torch'."
             raise ConfigError(message)
+
+    @property
+    def other_device(self) -> str | None:
+        """The first device asked for that is not the CPU, if there is one."""
+        devices = (self.device, *(self.target_devices or ()))
+        return next((device for device in devices if not _is_cpu(device)), None)
 
     @property
     def file_name(self) -> str | None:
@@ -143,8 +148,7 @@ def choose_by_keywords(options: Options) -> Choice | None:
         return Choice("openvino", "for model_kwargs")
     if kwargs:
         return Choice("torch", f"for model_kwargs[{next(iter(kwargs))!r}]")
-    devices = (options.device, *(options.target_devices or ()))
-    other = next((device for device in devices if not _is_cpu(device)), None)
+    other = options.other_device
     return Choice("torch", f"for device {other!r}") if other else None
 
 

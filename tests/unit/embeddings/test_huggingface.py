@@ -419,3 +419,27 @@ def test_processes_are_started_once_and_stopped(folder):
     finally:
         model.close()
     assert model._runner._pool is None
+
+
+def test_the_native_engine_has_all_cores_at_work_with_parallel_process_or_without(folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = HuggingFaceEmbedding(
+            str(folder), parallel_process=True, target_devices=["cpu", "cpu"]
+        )
+
+    assert model.backend == "native"
+    plain = HuggingFaceEmbedding(str(folder))
+    np.testing.assert_array_equal(model.encode(["mars"]), plain.encode(["mars"]))
+
+
+@pytest.mark.onnx
+def test_where_parallel_process_does_nothing_it_is_said(folder):
+    with pytest.warns(UserWarning, match="parallel_process=True does nothing on backend='onnx'"):
+        HuggingFaceEmbedding(str(folder), backend="onnx", parallel_process=True)
+
+
+def test_the_native_engine_refuses_other_devices_in_either_keyword(folder):
+    for where in ({"device": "cuda:1"}, {"target_devices": ["cpu", "cuda:1"]}):
+        with pytest.raises(ConfigError, match="runs on the CPU, not on 'cuda:1'"):
+            HuggingFaceEmbedding(str(folder), backend="native", **where)
