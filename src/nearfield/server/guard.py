@@ -113,6 +113,11 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        # RFC 9112, section 3.2: what stands before this server may have looked at another one.
+        if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+            message = "A request has exactly one Host header; send one."
+            raise Refusal(HTTPStatus.BAD_REQUEST, message)
         if self._hosts is not None:
             self._check_host(headers.get(b"host"))
         path: str = scope["path"]

@@ -158,6 +158,31 @@ def test_this_machines_own_names_are_answered(strict, host):
     assert strict.ask("GET", "/health", headers={"Host": host})[0] == 200
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        b"Host: localhost\r\nHost: localhost\r\n",
+        b"Host: evil.example\r\nhost: localhost\r\n",
+    ],
+)
+@pytest.mark.parametrize("which", ["strict", "locked"])
+def test_a_request_without_one_host_is_no_http(request, which, lines):
+    server = request.getfixturevalue(which)
+    with server.connect() as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n")
+
+        assert received(sock).startswith(b"HTTP/1.1 400 ")
+    assert server.ask("GET", "/health")[0] == 200
+
+
+def test_before_http_1_1_there_was_no_host(locked):
+    with locked.connect() as sock:
+        sock.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+
+        assert received(sock).startswith(b"HTTP/1.1 200 ")
+
+
 def test_no_other_site_may_read(strict):
     origin = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     _, _, headers = strict.ask("OPTIONS", "/v1/embeddings", headers=origin)
