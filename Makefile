@@ -7,7 +7,7 @@ JOBS   ?= 4
 FULL := .venv
 BASE := .venv-base
 
-ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch])
+ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.c)
 SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nearfield/bundled/*/*)
 CODE    := src tests tools benchmarks examples setup.py
 PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile
@@ -58,7 +58,7 @@ docs: $(FULL)/absent ## Write docs/reference from the docstrings
 	$(FULL)/bin/python tools/reference_docs.py
 
 clean: ## Remove what was built, the environments too
-	rm -rf $(FULL) $(BASE) .demo build dist src/*.egg-info src/nearfield/runtime/_native/*.so
+	rm -rf $(FULL) $(BASE) .demo build dist src/*.egg-info src/nearfield/runtime/_native/*.so src/nearfield/core/*.so
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The full environment: exact versions, every extra, the library in place.

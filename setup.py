@@ -1,7 +1,8 @@
-"""The C extension; everything else stands in pyproject.toml.
+"""The C extensions; everything else stands in pyproject.toml.
 
-The extension is optional: where it cannot be built, models run in numpy, slowly,
-and say so. What is missing is named here as well, for `pip install -v` to show.
+They are optional: where they cannot be built, models run in numpy, slowly, and say
+so, and searches compare floats. What is missing is named here as well, for
+`pip install -v` to show.
 """
 
 import sys
@@ -20,27 +21,31 @@ if not (HEADERS / "Python.h").exists():
         "dnf install python3-devel) and install nearfield again.\n"
     )
 
+COMMON = {
+    "define_macros": [("Py_LIMITED_API", "0x030B0000")],
+    "py_limited_api": True,
+    "libraries": ["m"],
+    "optional": True,
+}
+# No -ffast-math and no -march: each function names what it needs of a processor.
+COMPILED = ["-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden"]
+
 setup(
     ext_modules=[
         Extension(
             "nearfield.runtime._native._engine",
             sources=sorted(str(path) for path in NATIVE.glob("*.c")),
             depends=sorted(str(path) for path in NATIVE.glob("*.h")),
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            py_limited_api=True,
-            # No -ffast-math and no -march: each function names what it needs of a processor.
-            extra_compile_args=[
-                "-O3",
-                "-g0",
-                "-std=c11",
-                "-ffp-contract=off",
-                "-fvisibility=hidden",
-                "-pthread",
-            ],
+            extra_compile_args=[*COMPILED, "-pthread"],
             extra_link_args=["-pthread"],
-            libraries=["m"],
-            optional=True,
-        )
+            **COMMON,
+        ),
+        Extension(
+            "nearfield.core._scan",
+            sources=["src/nearfield/core/_scan.c"],
+            extra_compile_args=COMPILED,
+            **COMMON,
+        ),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

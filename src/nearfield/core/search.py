@@ -8,6 +8,9 @@ that could be among the best is known; those few are scored again in float64.
 The result is that of a brute force in float64: the same rows, in the same
 order, equal scores in the order of writing. A score depends on its two vectors
 alone, so batches, stores and threads cannot change it.
+
+Vectors that are asked often are scanned as bytes (:mod:`nearfield.core.codes`):
+their rounding is coarser, its bound is known for each row, and the rest is the same.
 """
 
 from __future__ import annotations
@@ -18,14 +21,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfield.core.codes import CodesOnDemand, ShortQueries
+from nearfield.core.selection import may_be_best
 from nearfield.core.vectors import SimilarityMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nearfield.core.codes import Codes, Doubts
     from nearfield.core.vectors import Vectors
 
 ROWS_AT_ONCE = 1 << 16
+"""Of one query; with more of them fewer, that their scores stay in a cache."""
+LEAST_AT_ONCE = 1 << 14
 QUERIES_AT_ONCE = 256
 RESCORED_AT_ONCE = 1 << 12
 GATHER_BELOW = 0.1
@@ -81,12 +89,14 @@ class Segment:
         lengths: Of its rows.
         rows: The row numbers, ``(n,)`` int64: the order of writing, unique among segments.
         live: Which rows count, ``(n,)`` bool; all when ``None``.
+        codes: The vectors as bytes, made when they are asked often; never when ``None``.
     """
 
     vectors: Vectors
     lengths: Lengths
     rows: Rows
     live: Mask | None = None
+    codes: CodesOnDemand | None = None
 
 
 def row_norms(vectors: Vectors) -> NDArray[np.float32]:
@@ -149,11 +159,19 @@ def exact_scores(vectors: Vectors, query: Vectors, metric: SimilarityMode) -> ND
 
 
 class _Candidates(NamedTuple):
-    """Rows of one segment that may be among the best, with their float32 scores."""
+    """Rows of one segment that may be among the best of a query.
+
+    Attributes:
+        segment: The segment.
+        places: Where they stand in it.
+        scores: As the scan scored them, float32.
+        errors: How far each score may be off, float32.
+    """
 
     segment: Segment
     places: NDArray[np.intp]
     scores: NDArray[np.float32]
+    errors: NDArray[np.float32]
 
 
 class _Task(NamedTuple):
@@ -162,13 +180,15 @@ class _Task(NamedTuple):
     Attributes:
         queries: ``(q, dim)`` as given.
         scanned: ``(q, dim)`` as the scan takes them: scaled, and zeros where it cannot.
-        errors: How far each query's scores of the scan may be off, ``(q,)``.
+        short: The same with fewer bits, for codes.
+        errors: How far each query's scores of a scan of floats may be off, ``(q,)``.
         k: How many rows per query.
         metric: How to compare.
     """
 
     queries: Vectors
     scanned: Vectors
+    short: ShortQueries
     errors: NDArray[np.float64]
     k: int
     metric: SimilarityMode
@@ -184,75 +204,61 @@ def _search_some(
     largest = max((segment.lengths.largest for segment in segments), default=0.0)
     errors = _error_bound(queries.shape[1], norms, largest, metric)
     errors[~safe] = np.inf
-    task = _Task(queries, scanned, errors, k, metric)
+    task = _Task(queries, scanned, ShortQueries.of(scanned), errors, k, metric)
     found: list[list[_Candidates]] = [[] for _ in queries]
+    step = max(LEAST_AT_ONCE, ROWS_AT_ONCE // len(queries))
     for segment in segments:
-        for start in range(0, len(segment.rows), ROWS_AT_ONCE):
-            for candidates, more in zip(found, _scan(segment, start, task), strict=True):
+        codes = segment.codes.of(segment.vectors, len(queries)) if segment.codes else None
+        for start in range(0, len(segment.rows), step):
+            part = slice(start, start + step)
+            for candidates, more in zip(found, _scan(segment, codes, part, task), strict=True):
                 candidates.append(more)
     return [_best(candidates, task, number) for number, candidates in enumerate(found)]
 
 
-def _scan(segment: Segment, start: int, task: _Task) -> Iterator[_Candidates]:
+def _scan(segment: Segment, codes: Codes | None, part: slice, task: _Task) -> Iterator[_Candidates]:
     """Score a stretch of a segment, and give the candidates of each query."""
-    part = slice(start, start + ROWS_AT_ONCE)
-    vectors, norms = segment.vectors[part], segment.lengths.norms[part]
+    norms = segment.lengths.norms[part]
     live = None if segment.live is None else segment.live[part]
     doubtful = None if segment.lengths.doubtful is None else segment.lengths.doubtful[part]
-    places = np.arange(start, start + len(norms))
+    places = np.arange(part.start, part.start + len(norms))
+    chosen: slice | NDArray[np.intp] = part
     if live is not None and np.count_nonzero(live) < GATHER_BELOW * len(live):
-        chosen = np.flatnonzero(live)
-        vectors, norms, places, live = vectors[chosen], norms[chosen], places[chosen], None
-        doubtful = None if doubtful is None else doubtful[chosen]
-    approximate = _approximate(vectors, norms, task)
-    if doubtful is not None:
-        approximate[:, doubtful] = np.inf
-    if live is not None:
-        approximate[:, ~live] = -np.inf
-    for scores, error in zip(approximate, task.errors, strict=True):
-        kept = _within(scores, task.k, float(error))
-        yield _Candidates(segment, places[kept], scores[kept])
-
-
-def _approximate(vectors: Vectors, norms: NDArray[np.float32], task: _Task) -> NDArray[np.float32]:
-    """Score all rows in float32, ``(q, n)``; for Euclidean by ``2ab - b²``, which orders alike."""
-    one = len(task.scanned) == 1  # matrix times vector is faster than times a thin matrix
-    scores: Any
+        some = np.flatnonzero(live)
+        chosen, norms, places, live = part.start + some, norms[some], places[some], None
+        doubtful = None if doubtful is None else doubtful[some]
+    doubts: Doubts | None = None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        scores = (vectors @ task.scanned[0])[None] if one else task.scanned @ vectors.T
-        if task.metric is SimilarityMode.COSINE:
-            scores *= 1 / norms
-        elif task.metric is SimilarityMode.EUCLIDEAN:
-            scores *= 2
-            scores -= np.square(norms)
-    return cast("NDArray[np.float32]", scores)
+        factors = np.float32(1) / norms if task.metric is SimilarityMode.COSINE else 1.0
+        if codes is None:
+            scores = _products(segment.vectors[chosen], task.scanned)
+            scores *= factors
+        else:
+            coded = codes.part(chosen)
+            scores = coded.scores(task.short, factors)
+            doubts = coded.doubts(task.short, norms).scaled(factors)
+        if task.metric is SimilarityMode.EUCLIDEAN:  # by ab - b²/2, which orders alike
+            scores -= np.square(norms) / 2
+    if doubtful is not None:
+        scores[:, doubtful] = np.inf
+    if live is not None:
+        scores[:, ~live] = -np.inf
+    sure = None if doubtful is None else ~doubtful
+    coarse = task.errors if doubts is None else task.errors + doubts.largest(sure)
+    for query, its in enumerate(scores):
+        kept = may_be_best(its, np.float32(coarse[query]), task.k)
+        errors = np.full(len(kept), task.errors[query], np.float32)
+        if doubts is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                errors += np.where(its[kept] == np.inf, 0, doubts.of(query, kept))
+        yield _Candidates(segment, places[kept], its[kept], errors)
 
 
-def _within(scores: NDArray[np.float32], k: int, error: float) -> NDArray[np.intp]:
-    """Give the places that may be among the k best, when scores are off by ``error`` at most.
-
-    A score of plus infinity is unknown and always kept, one of minus infinity never.
-    """
-    unknown = scores == np.inf
-    k += int(np.count_nonzero(unknown))
-    if k >= len(scores) or not np.isfinite(error):
-        return np.flatnonzero(scores != -np.inf)
-    border = np.float64(_kth_best(scores, k))
-    # Rounded down, so that the comparison in float32 keeps every row it must.
-    floor = np.nextafter(np.float32(border - 2 * error), np.float32(-np.inf))
-    return np.flatnonzero((scores >= floor) & (scores != -np.inf))
-
-
-def _kth_best(scores: NDArray[np.float32], k: int) -> np.float32:
-    """Give the k-th highest score, looking closely only where high ones are."""
-    width = len(scores) // (8 * k)
-    if width > 1:
-        whole = len(scores) // width * width
-        peaks = scores[:whole].reshape(-1, width).max(axis=1)
-        floor = np.partition(peaks, len(peaks) - k)[len(peaks) - k]
-        scores = scores[scores >= floor]  # at least k of them: one in each of k stretches
-    best: np.float32 = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return best
+def _products(vectors: Vectors, queries: Vectors) -> NDArray[np.float32]:
+    """Multiply each query with each row, ``(q, n)``."""
+    one = len(queries) == 1  # matrix times vector is faster than times a thin matrix
+    products: Any = (vectors @ queries[0])[None] if one else queries @ vectors.T
+    return cast("NDArray[np.float32]", products)
 
 
 def _best(candidates: list[_Candidates], task: _Task, number: int) -> Hits:
@@ -260,10 +266,11 @@ def _best(candidates: list[_Candidates], task: _Task, number: int) -> Hits:
     rows, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
     if candidates:
         together = np.concatenate([each.scores for each in candidates])
+        errors = np.concatenate([each.errors for each in candidates])
         kept = np.zeros(len(together), np.bool_)
-        kept[_within(together, task.k, float(task.errors[number]))] = True
+        kept[may_be_best(together, errors, task.k)] = True
         ends = np.cumsum([len(each.places) for each in candidates])[:-1]
-        for (segment, places, _), keep in zip(candidates, np.split(kept, ends), strict=True):
+        for (segment, places, *_), keep in zip(candidates, np.split(kept, ends), strict=True):
             chosen = places[keep]
             for start in range(0, len(chosen), RESCORED_AT_ONCE):
                 some = chosen[start : start + RESCORED_AT_ONCE]
@@ -287,9 +294,9 @@ def _error_bound(
     # Norms, their inverse and the scaled query are rounded too: the row norm
     # like a dot product of its own, the others by a few units.
     rounded = (2 * dim + 8) * _UNIT_ROUNDOFF
-    gamma = rounded / (1 - rounded)
+    gamma = 2 * rounded / (1 - rounded)  # twice: scores and bounds are added up in float32, too
     if metric is SimilarityMode.COSINE:
         return np.full(len(norms), gamma)
     if metric is SimilarityMode.DOT_PRODUCT:
         return gamma * norms * largest
-    return gamma * np.square(norms + largest)
+    return gamma * np.square(norms + largest) / 2

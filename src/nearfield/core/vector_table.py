@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfield.core.codes import CodesOnDemand
 from nearfield.core.search import Lengths, Segment, row_norms
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class VectorTable:
                 Lengths.of(self._norms[: self._used]),
                 np.arange(self._used, dtype=np.int64),
                 None if live.all() else live,
+                CodesOnDemand(),
             )
         return self._segment
 

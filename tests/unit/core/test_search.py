@@ -5,14 +5,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearfield.core import codes
 from nearfield.core import search as module
+from nearfield.core.codes import CodesOnDemand
 from nearfield.core.search import Lengths, Segment, exact_scores, row_norms, search
 from nearfield.core.vectors import SimilarityMode
 
 
+@pytest.fixture(autouse=True, params=["floats", "codes", "codes without AVX2"])
+def scan(request, monkeypatch):
+    """Every test runs on floats, and on codes made at once."""
+    if request.param == "floats":
+        monkeypatch.setattr(codes, "_scan", None)
+    elif codes._scan is None:
+        pytest.skip("the extension was not built")
+    monkeypatch.setattr(codes, "PLAINLY", int(request.param == "codes without AVX2"))
+    monkeypatch.setattr(codes, "WORTH_CODES", 0)
+    monkeypatch.setattr(codes, "ASKED_BEFORE", 0)
+    monkeypatch.setattr(codes, "MOST_QUERIES", 10**9)
+    return request.param
+
+
 def segment(vectors, rows=None, live=None):
     rows = np.arange(len(vectors)) if rows is None else rows
-    return Segment(vectors, Lengths.of(row_norms(vectors)), rows, live)
+    lengths = Lengths.of(row_norms(vectors))
+    return Segment(vectors, lengths, rows, live, CodesOnDemand())
 
 
 def oracle(vectors, query, k, metric):
@@ -72,6 +89,7 @@ def test_segments_and_stretches_change_nothing(monkeypatch):
     queries = rng.standard_normal((600, 8)).astype(np.float32)
     whole = search([segment(vectors)], queries, 9, SimilarityMode.COSINE)
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(module, "LEAST_AT_ONCE", 100)
     monkeypatch.setattr(module, "QUERIES_AT_ONCE", 7)
     monkeypatch.setattr(module, "RESCORED_AT_ONCE", 5)
     rows = np.arange(900)

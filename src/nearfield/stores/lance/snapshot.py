@@ -6,11 +6,12 @@ new version takes over the fragments it knows and reads the others alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfield.core.codes import CodesOnDemand
 from nearfield.core.metadata import decode_metadata
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import Lengths, Segment, row_norms, search
@@ -37,6 +38,7 @@ class Chunk:
         vectors: ``(n, dim)`` float32.
         lengths: Of the vectors.
         live: Which of them are still there; all when ``None``.
+        codes: The vectors as bytes, made when they are asked often.
     """
 
     nodes: Any
@@ -44,6 +46,7 @@ class Chunk:
     vectors: Vectors
     lengths: Lengths
     live: Mask | None = None
+    codes: CodesOnDemand = field(default_factory=CodesOnDemand)
 
     @classmethod
     def of(cls, table: Any, dim: int) -> Chunk:
@@ -116,6 +119,7 @@ class Snapshot:
                 chunk.lengths,
                 self._ranks[start : start + len(chunk.numbers)],
                 chunk.live if conditions is None else chunk.allowed(conditions),
+                chunk.codes,
             )
             for start, chunk in zip(self._starts.tolist(), self._parts, strict=True)
         ]

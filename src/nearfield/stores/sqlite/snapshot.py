@@ -22,12 +22,13 @@ import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nearfield.core.codes import CodesOnDemand
 from nearfield.core.progress import progress
 from nearfield.core.search import Lengths, row_norms
 from nearfield.stores.sqlite import fail_points
@@ -81,6 +82,7 @@ class Snapshot:
         rows: The row numbers, ``(n,)`` int64.
         lengths: Of the rows.
         vectors: ``(n, dim)`` float32, perhaps memory-mapped.
+        codes: The same as bytes, made in memory when they are asked often.
     """
 
     stamps: dict[int, int]
@@ -88,6 +90,7 @@ class Snapshot:
     rows: Rows
     lengths: Lengths
     vectors: Vectors
+    codes: CodesOnDemand = field(default_factory=CodesOnDemand)
 
     @classmethod
     def of(

@@ -102,10 +102,12 @@ def load_view(
         base = write_snapshot(connection, path, blocks, state.identity, dim)
         newer = _newer(blocks, base)
     fresh = _read_fresh(connection, newer, dim, previous.fresh if previous is not None else None)
-    segments = [Segment(fresh.vectors, fresh.lengths, fresh.rows)] if len(fresh.rows) else []
+    segments = []
+    if len(fresh.rows):
+        segments.append(Segment(fresh.vectors, fresh.lengths, fresh.rows, codes=fresh.codes))
     if base is not None and len(base.rows):
         live = _believed(base, blocks)
-        segments.insert(0, Segment(base.vectors, base.lengths, base.rows, live))
+        segments.insert(0, Segment(base.vectors, base.lengths, base.rows, live, base.codes))
     rows, vectors = read_loose(connection, dim)
     if len(rows):
         segments.append(Segment(vectors, Lengths.of(row_norms(vectors)), rows))
