@@ -7,7 +7,6 @@ tokenizers library takes; all other text is left to the library.
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -81,8 +80,8 @@ def word_pieces(tokenizer: Any) -> WordPieces | None:
     )
     if not all(isinstance(part, kind) for part, kind in parts):
         return None
-    added = json.loads(tokenizer.to_str())["added_tokens"]
-    openers = "".join({token["content"][:1] for token in added})
+    added = tokenizer.get_added_tokens_decoder().values()
+    openers = "".join({token.content[:1] for token in added})
     if not tokenizer.normalizer.clean_text or any(map(str.isalnum, openers)):
         return None
 
