@@ -63,6 +63,36 @@ def test_the_best_sentence_is_marked(page):
     assert "underline" in mark.evaluate("one => getComputedStyle(one).textDecorationLine")
 
 
+def test_results_do_not_wait_for_their_marks(page):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/marks", hold)
+    ask(page, "which planet is red?")
+    first = column(page, "Meaning").locator(".result").first
+    assert first.locator(".passage").inner_text().startswith("Venus is")
+    assert page.locator(".result mark").count() == 0
+    first.locator(".open").focus()
+
+    with page.expect_response("**/api/marks"):
+        held[-1].continue_()
+
+    assert first.locator("mark").inner_text() == RED
+    page.locator(".timing", has_text="mark sentences").wait_for()
+    assert page.evaluate("() => document.activeElement.className") == "open"
+
+
+def test_marks_that_do_not_come_leave_the_results(page):
+    page.route("**/api/marks", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        ask(page, "which planet is red?")
+
+    assert files(column(page, "Meaning"))[0] == "planets.md"
+    page.watch.faults.clear()  # the browser logs the request that was cut off
+
+
 def test_the_time_is_split_into_its_parts(page):
     ask(page, "which planet is red?")
 
@@ -166,6 +196,7 @@ def test_all_of_it_works_by_keyboard(page):
 
 
 def test_tabs_are_moved_through_by_keyboard(page):
+    page.get_by_role("searchbox").wait_for()  # which takes the focus when it comes
     page.get_by_role("tab", name="Search").focus()
     page.keyboard.press("ArrowRight")
     assert page.get_by_role("tab", name="Compare").get_attribute("aria-selected") == "true"

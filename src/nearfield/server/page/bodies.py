@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_QUESTION = 8_000
+MAX_MARKED = 150
+"""Three ways of searching with 50 results each."""
 MAX_COMPARED = 40
 MAX_COMPARED_CHARACTERS = 20_000
 
@@ -59,6 +61,13 @@ class SearchBody(Filtered):
     modes: Annotated[list[Mode], Field(min_length=1, max_length=3)] = ["vector"]
     top_k: Annotated[int, Field(ge=1, le=50)] = 10
     rerank: Name | None = None
+
+
+class MarksBody(Body):
+    """A question and its results."""
+
+    query: Question
+    node_ids: Annotated[list[Name], Field(max_length=MAX_MARKED)]
 
 
 class WhyBody(Filtered):

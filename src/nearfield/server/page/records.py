@@ -59,21 +59,34 @@ def facts_of(metadata: Mapping[str, Any]) -> dict[str, str | int | float | bool 
     }
 
 
-def as_result(found: NodeWithScore, rank: int, best: Span | None) -> dict[str, Any]:
-    """Give a result as JSON-able facts.
+def passage(text: str, best: Span | None = None) -> dict[str, Any]:
+    """Give what is shown of a node's text as JSON-able facts.
+
+    Args:
+        text: The whole text.
+        best: Where its best sentence stands, where that is known.
+
+    Returns:
+        The facts; ``text`` is a stretch that begins at the character ``text_start`` of all
+        ``length``, ``best`` counts from there, in code points.
+    """
+    first, last = window(len(text), best)
+    return {
+        "text": sendable(text[first:last]),
+        "text_start": first,
+        "length": len(text),
+        "best": None if best is None else [best[0] - first, min(best[1], last) - first],
+    }
+
+
+def as_result(found: NodeWithScore, rank: int) -> dict[str, Any]:
+    """Give a result as JSON-able facts, no sentence of it marked.
 
     Args:
         found: The result.
         rank: Its place in the ranking, from 1.
-        best: Where its best sentence stands in the node's text.
-
-    Returns:
-        The facts; ``text`` is a stretch of the node's text that begins at its character
-        ``text_start``, ``best`` counts from there, in code points.
     """
     node = found.node
-    first, last = window(len(node.text), best)
-    inside = None if best is None else [best[0] - first, min(best[1], last) - first]
     return {
         "node_id": sendable(node.id),
         "rank": rank,
@@ -81,10 +94,7 @@ def as_result(found: NodeWithScore, rank: int, best: Span | None) -> dict[str, A
         "file": file_of(node),
         "start": node.start,
         "end": node.end,
-        "text": sendable(node.text[first:last]),
-        "text_start": first,
-        "length": len(node.text),
-        "best": inside,
+        **passage(node.text),
         "metadata": facts_of(node.metadata),
     }
 

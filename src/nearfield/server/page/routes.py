@@ -14,7 +14,7 @@ from nearfield.core.schema import QueryBundle
 from nearfield.core.search_options import RERANK_CANDIDATES
 from nearfield.core.vectors import similarity
 from nearfield.server.page.bench import last_bench
-from nearfield.server.page.bodies import SearchBody, SimilarityBody, WhyBody, body_of
+from nearfield.server.page.bodies import MarksBody, SearchBody, SimilarityBody, WhyBody, body_of
 from nearfield.server.page.conditions import filters_of
 from nearfield.server.page.explain import explain
 from nearfield.server.page.marking import Marker
@@ -22,6 +22,7 @@ from nearfield.server.page.searching import (
     Clock,
     as_results,
     embed_question,
+    marks,
     reranked,
     search_by,
 )
@@ -53,6 +54,7 @@ def make_router(service: Service) -> APIRouter:
     router = APIRouter()
     router.add_route("/api/status", page.status, methods=["GET"], include_in_schema=False)
     router.add_route("/api/search", page.search, methods=["POST"], include_in_schema=False)
+    router.add_route("/api/marks", page.marks, methods=["POST"], include_in_schema=False)
     router.add_route("/api/why", page.why, methods=["POST"], include_in_schema=False)
     router.add_route("/api/similarity", page.similarity, methods=["POST"], include_in_schema=False)
     router.add_route("/api/bench", page.bench, methods=["GET"], include_in_schema=False)
@@ -74,7 +76,7 @@ class _Page:
     async def search(self, request: Request) -> JSONResponse:
         """Results of a question, by each way asked for."""
         body = await body_of(request, SearchBody)
-        index, marker = self._loaded()
+        index, _ = self._loaded()
         if not index.store.capabilities.text_search and set(body.modes) != {"vector"}:
             raise Refusal(400, NO_WORDS, param="modes")
         reranker = self._reranker(body.rerank)
@@ -88,9 +90,17 @@ class _Page:
         if reranker is not None:
             with clock.timing("rerank"):
                 found = await aside(reranked, found, body.query, reranker, body.top_k)
+        return _json({"results": as_results(found), "times_ms": clock.ms})
+
+    async def marks(self, request: Request) -> JSONResponse:
+        """The best sentences of results, which were shown meanwhile."""
+        body = await body_of(request, MarksBody)
+        index, marker = self._loaded()
+        vector = await self._embed(body.query)
+        clock = Clock()
         with clock.timing("mark"):
-            results = await aside(as_results, found, vector, marker)
-        return _json({"results": results, "times_ms": clock.ms})
+            found = await self._service.aside(marks, index, body.node_ids, vector, marker)
+        return _json({"marks": found, "times_ms": clock.ms})
 
     async def why(self, request: Request) -> JSONResponse:
         """Why a node is a result."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nearfield.core.fusion import reciprocal_rank_fusion
 from nearfield.core.retriever import HYBRID_DEPTH
 from nearfield.server.page.reading import prompt_of
-from nearfield.server.page.records import as_result
+from nearfield.server.page.records import as_result, passage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -122,19 +122,35 @@ def reranked(
     }
 
 
-def as_results(
-    found: dict[str, list[NodeWithScore]], question: Vector, marker: Marker
-) -> dict[str, list[dict[str, Any]]]:
-    """Give what was found as JSON-able facts, the best sentence of each node marked.
+def as_results(found: dict[str, list[NodeWithScore]]) -> dict[str, list[dict[str, Any]]]:
+    """Give what was found as JSON-able facts.
 
     Args:
         found: By way of searching.
+    """
+    return {
+        mode: [as_result(each, rank) for rank, each in enumerate(nodes, 1)]
+        for mode, nodes in found.items()
+    }
+
+
+def marks(
+    index: VectorStoreIndex, node_ids: Sequence[str], question: Vector, marker: Marker
+) -> dict[str, dict[str, Any]]:
+    """Give what is shown of nodes once their best sentences are known.
+
+    Args:
+        index: The index.
+        node_ids: The nodes.
         question: ``(dim,)``, the question's vector.
         marker: Finds the sentences.
+
+    Returns:
+        By id, without those that are gone.
     """
-    texts = list({each.node.text: None for nodes in found.values() for each in nodes})
-    best = dict(zip(texts, marker.best(question, texts), strict=True))
+    texts = {node.id: node.text for node, _ in index.store.nodes(node_ids)}
+    best = marker.best(question, list(texts.values()))
     return {
-        mode: [as_result(each, rank, best[each.node.text]) for rank, each in enumerate(nodes, 1)]
-        for mode, nodes in found.items()
+        node_id: passage(text, span)
+        for (node_id, text), span in zip(texts.items(), best, strict=True)
     }

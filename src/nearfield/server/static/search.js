@@ -134,8 +134,9 @@ class Search {
     const { filters, join } = this.filters.value();
     const body = { query, modes: this.modes, top_k: this.topK, filters, join };
     if (this.rerank) body.rerank = this.rerank;
+    let answer;
     try {
-      const answer = await this.context.api("api/search", body, mine.signal);
+      answer = await this.context.api("api/search", body, mine.signal);
       this.last = { query, filters, join };
       this.draw(answer);
     } catch (error) {
@@ -144,6 +145,27 @@ class Search {
       fill(this.area, notice("The search failed", error.message, "failed"));
     }
     if (mine === this.pending) this.area.removeAttribute("aria-busy");
+    if (answer) await this.mark(query, answer, mine.signal);
+  }
+
+  /** Mark the best sentences of results that are shown already: finding them takes longest. */
+  async mark(query, { results, times_ms: times }, signal) {
+    const ids = [...new Set(Object.values(results).flat().map((one) => one.node_id))];
+    if (!ids.length) return;
+    let marked;
+    try {
+      marked = await this.context.api("api/marks", { query, node_ids: ids }, signal);
+    } catch {
+      return; // another question is asked, or the server is busy: the results stand without
+    }
+    if (signal.aborted) return;
+    this.drawTimes({ ...times, ...marked.times_ms });
+    for (const card of this.area.querySelectorAll(".result")) {
+      const shown = marked.marks[card.dataset.node];
+      if (!shown?.best) continue;
+      fill(card.querySelector(".passage"), passage(shown));
+      scrollToBest(card);
+    }
   }
 
   remember(query) {
@@ -224,13 +246,7 @@ class Search {
         el("span", { class: "score", text: one.score.toFixed(mode === "text" ? 2 : mode === "hybrid" ? 4 : 3), title: "score" }),
         bar,
       ),
-      el(
-        "p",
-        { class: "passage", dir: "auto" },
-        one.text_start ? "… " : null,
-        paint(one.text, one.best ? [{ spans: [one.best], class: "best" }] : []),
-        one.text_start + Array.from(one.text).length < one.length ? " …" : null,
-      ),
+      el("p", { class: "passage", dir: "auto" }, passage(one)),
       el(
         "footer",
         {},
@@ -238,7 +254,6 @@ class Search {
         others.map((other) => el("span", { class: "also", text: `${MODES[other].name} #${ranks[other]}` })),
       ),
     );
-    requestAnimationFrame(() => scrollToBest(card));
     card.addEventListener("click", () => String(getSelection()) || this.why(one));
     const twin = (on) => () =>
       this.area.querySelectorAll(`.result[data-node="${CSS.escape(one.node_id)}"]`).forEach((same) => same.classList.toggle("same", on));
@@ -314,6 +329,15 @@ class Search {
     else if (event.key === "ArrowLeft") go(side(-1));
     else if (event.key === "Escape") this.input.focus();
   }
+}
+
+/** A stretch of a text, its best sentence marked where that is known. */
+function passage({ text, text_start: first, length, best }) {
+  return [
+    first ? "… " : null,
+    paint(text, best ? [{ spans: [best], class: "best" }] : []),
+    first + Array.from(text).length < length ? " …" : null,
+  ];
 }
 
 /** Let a clipped passage begin where its best sentence can be seen. */

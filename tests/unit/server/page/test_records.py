@@ -5,7 +5,14 @@ import json
 import pytest
 
 from nearfield.core.schema import Node, NodeWithScore
-from nearfield.server.page.records import SHOWN_CHARACTERS, as_result, facts_of, file_of, window
+from nearfield.server.page.records import (
+    SHOWN_CHARACTERS,
+    as_result,
+    facts_of,
+    file_of,
+    passage,
+    window,
+)
 
 
 @pytest.mark.parametrize("length", [0, 10, SHOWN_CHARACTERS, 100_000])
@@ -20,7 +27,7 @@ def test_the_window_is_short_and_has_the_best_sentence(length, start):
 
 def test_places_count_from_the_beginning_of_what_is_shown():
     text = "x" * 5_000 + "This is it." + "y" * 5_000
-    record = as_result(NodeWithScore(Node(text, document_id="d"), 0.5), 1, (5_000, 5_011))
+    record = passage(text, (5_000, 5_011))
 
     first, last = record["best"]
     assert record["text"][first:last] == "This is it."
@@ -30,7 +37,7 @@ def test_places_count_from_the_beginning_of_what_is_shown():
 
 def test_half_a_character_pair_can_be_sent():
     node = Node("a\ud800b", document_id="d\udfff", metadata={"k\ud800": "v\ud800"})
-    record = as_result(NodeWithScore(node, 1.0), 1, None)
+    record = as_result(NodeWithScore(node, 1.0), 1)
 
     assert json.dumps(record, ensure_ascii=False).encode("utf-8")
     assert record["text"] == "a\ufffdb"

@@ -76,9 +76,20 @@ async def test_all_ways_of_searching_answer_at_once(ask):
     for mode in modes:
         first = answer["results"][mode][0]
         assert (first["file"], first["rank"]) == ("planets.md", 1)
-        start, end = first["best"]
-        assert first["text"][start:end] == "Mars is known as the Red Planet."
-    assert {"tokenize", "embed", "search", "mark"} == set(answer["times_ms"])
+        assert first["best"] is None
+    assert {"tokenize", "embed", "search"} == set(answer["times_ms"])
+
+
+async def test_best_sentences_are_asked_for_after_the_results(ask):
+    found = (await ask("/api/search", {"query": "red planet", "top_k": 2})).json()
+    ids = [one["node_id"] for one in found["results"]["vector"]]
+    answer = (await ask("/api/marks", {"query": "red planet", "node_ids": [*ids, "gone"]})).json()
+
+    assert list(answer["marks"]) == ids
+    shown = answer["marks"][ids[0]]
+    start, end = shown["best"]
+    assert shown["text"][start:end] == "Mars is known as the Red Planet."
+    assert set(answer["times_ms"]) == {"mark"}
 
 
 async def test_filters_hold(ask):
@@ -159,6 +170,8 @@ async def test_without_an_index_the_rest_works(ask_without_index):
         ("/api/search", {"query": "x", "filters": [{"key": "a", "operator": "like"}]}),
         ("/api/search", {"query": "x", "surprise": 1}),
         ("/api/search", []),
+        ("/api/marks", {"query": "x"}),
+        ("/api/marks", {"query": "x", "node_ids": ["n"] * 151}),
         ("/api/why", {"query": "x"}),
         ("/api/similarity", {"texts": []}),
         ("/api/similarity", {"texts": ["x"] * 41}),
