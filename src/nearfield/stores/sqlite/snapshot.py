@@ -21,9 +21,10 @@ import time
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from glob import escape
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from nearfield.stores.sqlite.blocks import check_vectors, read_vectors, stored_v
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,6 +51,7 @@ PAGE = 4096
 FORGOTTEN_AFTER_S = 3600
 SHOWN_FROM_BYTES = 256 << 20
 WRITERS = 2
+FLUSH_EVERY_S = 0.1
 BLOCKS_WAITING = 8
 
 
@@ -196,6 +198,7 @@ def _write(
             len(blocks), "Laying out vectors for search", show=layout.end >= SHOWN_FROM_BYTES
         ) as job,
         ThreadPoolExecutor(WRITERS, "nearfield-snapshot") as pool,
+        _flushing(file.fileno()),
     ):
         file.truncate(layout.end)
         # One connection reads; checking and writing, which take longer, go on beside it.
@@ -225,6 +228,25 @@ def _write(
         file.flush()
         fail_points.reach("snapshot-written")
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _flushing(descriptor: int) -> Iterator[None]:
+    """Send to the disk what is written meanwhile, that the last flush need not wait for all."""
+    done = Event()
+
+    def flush() -> None:
+        with suppress(OSError):  # the last flush, which counts, tells
+            while not done.wait(FLUSH_EVERY_S):
+                os.fsync(descriptor)
+
+    thread = Thread(target=flush, name="nearfield-snapshot-flush")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _lay_out(path: Path, at: int, data: object, block: Block, dim: int) -> NDArray[np.float32]:
