@@ -1,7 +1,9 @@
 """An index moved to another model: killed, failing, written and read meanwhile, and moved back."""
 
 import contextlib
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -456,6 +458,69 @@ def test_a_way_back_that_was_stopped_leaves_one_model_or_the_other(
         assert len(old.computed) == 1
         migrate(index, Other(**ALIKE))
     check_made_by(path, ALIKE, MANY - 35 + 1)
+
+
+SPOILING = [
+    "UPDATE standby_vectors SET data = zeroblob(length(data)) WHERE block = 0",
+    "DELETE FROM standby_vectors WHERE block = 0",
+    "DELETE FROM standby_blocks WHERE number = 0",
+    "UPDATE standby_blocks SET alive = alive - 1",
+    "UPDATE standby_blocks SET live = zeroblob(length(live)), stored = live",
+    "UPDATE standby_loose SET data = zeroblob(length(data)) WHERE row = 1100",
+    "DELETE FROM standby_loose WHERE row = 1100",
+    "UPDATE standby_header SET dim = dim + 1",
+    "DELETE FROM standby_header",
+    "UPDATE standby SET filled = filled + 1",
+    "UPDATE standby SET role = 'coning'",
+    "DELETE FROM standby",
+]
+
+
+@pytest.mark.parametrize("role", ["coming", "former"])
+def test_damage_among_the_vectors_that_wait_is_found_and_thrown_away(path, monkeypatch, role):
+    def stop(name):
+        if name == "exchanged":
+            raise Stopped
+
+    monkeypatch.setattr(fail_points, "hook", stop if role == "coming" else None)
+    with contextlib.suppress(Stopped), Migration(path) as index:
+        migrate(index, Other(**NEW))
+    monkeypatch.setattr(fail_points, "hook", None)
+    served = OLD if role == "coming" else NEW
+    check_made_by(path, served)
+
+    found = {}
+    for number, statement in enumerate(SPOILING):
+        spoilt = path.with_name(f"{number}.index")
+        shutil.copy(path, spoilt)
+        with closing(sqlite3.connect(spoilt, isolation_level=None)) as connection:
+            assert connection.execute("SELECT role FROM standby").fetchone() == (role,)
+            connection.execute(statement)
+        with closing(SQLiteStore(spoilt)) as store:
+            found[statement] = {problem.part for problem in store.verify()}
+            store.repair(None)
+            assert store.verify() == []
+
+    assert found == {statement: {"standby"} for statement in SPOILING}
+    check_made_by(spoilt, served)
+    with Migration(spoilt) as index:
+        assert index.before is None
+        migrate(index, Other(**ALIKE))
+    check_made_by(spoilt, ALIKE)
+
+
+def test_vectors_left_over_to_be_removed_are_no_damage(path, monkeypatch):
+    def stop(name):
+        if name == "cleared":
+            raise Stopped
+
+    with Migration(path) as index:
+        migrate(index, Other(**NEW))
+        monkeypatch.setattr(fail_points, "hook", stop)
+        with pytest.raises(Stopped):
+            index.forget()
+    monkeypatch.setattr(fail_points, "hook", None)
+    check_made_by(path, NEW)
 
 
 def test_what_is_deleted_while_the_old_vectors_wait_does_not_come_back_with_them(path):

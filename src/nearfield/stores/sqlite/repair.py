@@ -1,9 +1,10 @@
 """Mending what can be mended from what is whole.
 
 What is derived is derived again: facts, words, the snapshot. A lost vector is
-computed again from the stored text, where a model is at hand. A document of
-which a text, its facts or a vector stays lost is removed whole and named, so
-that indexing its source again brings it back.
+computed again from the stored text, where a model is at hand. The vectors that wait,
+of a migration, are thrown away once one is damaged. A document of which a text, its
+facts or a vector stays lost is removed whole and named, so that indexing its source
+again brings it back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from nearfield.stores.sqlite.blocks import (
 from nearfield.stores.sqlite.facts import fact_rows
 from nearfield.stores.sqlite.records import restored
 from nearfield.stores.sqlite.snapshot import snapshot_path
+from nearfield.stores.sqlite.standby import drop
 from nearfield.stores.sqlite.verify import Findings, Problem, look, plain, words_structure
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def mend(connection: sqlite3.Connection, path: Path, stamp: int, embed: Embed | 
         return Repair([], 0, [])
     if any(problem.part == "file" for problem in problems):
         connection.execute("REINDEX")
+    if any(problem.part == "standby" for problem in problems):
+        drop(connection)  # the next migration makes them again
     removed = _remove_lost(connection, found, can_embed=embed is not None)
     _rebuild_facts(connection)
     _rebuild_words(connection)

@@ -155,9 +155,18 @@ def clear(connections: Connections) -> bool:
             cleared = True
             connection.execute("UPDATE standby SET role = 'left'")
             if not connection.execute(some).rowcount:
-                for name in schema.standby_tables():
-                    connection.execute(f"DROP TABLE {name}")
+                drop(connection)
         fail_points.reach("cleared")
+
+
+def drop(connection: sqlite3.Connection) -> None:
+    """Remove the vectors that wait at once, in whatever state they are.
+
+    Args:
+        connection: A connection within a write transaction.
+    """
+    for name in schema.standby_tables():
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 class _Filling(NamedTuple):

@@ -30,6 +30,7 @@ from nearfield.stores.sqlite.records import (
     restored,
 )
 from nearfield.stores.sqlite.snapshot import open_snapshot
+from nearfield.stores.sqlite.standby_damage import standby_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,8 @@ class Problem:
 
     Attributes:
         part: Where: ``"file"``, ``"header"``, ``"documents"``, ``"nodes"``,
-            ``"metadata"``, ``"facts"``, ``"vectors"``, ``"words"`` or ``"snapshot"``.
+            ``"metadata"``, ``"facts"``, ``"vectors"``, ``"words"``, ``"snapshot"`` or
+            ``"standby"``: the vectors that wait, of a migration begun or done.
         message: What, in one sentence.
     """
 
@@ -148,6 +150,9 @@ def look(connection: sqlite3.Connection, path: Path) -> Findings:
                 _look_at_snapshot(connection, path, header, found)
         with found.looking_at("words"):
             _look_at_words(connection, found)
+        with found.looking_at("standby"):
+            for message in standby_damage(connection):
+                found.add("standby", message)
     finally:
         connection.text_factory = str
         if outside and connection.in_transaction:
