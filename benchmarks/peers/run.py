@@ -31,8 +31,8 @@ from benchmarks.peers.workloads import make_workloads
 
 WORKER = Path(__file__).with_name("worker.py")
 DEFAULT_PEERS = (
-    "st-torch st-onnx st-onnx-qint8 st-openvino st-openvino-qint8 llama-index-torch langchain "
-    "fastembed infinity nearfield nearfield-engine nearfield-bundled"
+    "st-torch st-onnx st-onnx-qint8 st-onnx-quint8-avx2 st-openvino st-openvino-qint8 "
+    "llama-index-torch langchain fastembed infinity nearfield nearfield-engine nearfield-bundled"
 )
 AVX2_ONLY = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -2,7 +2,8 @@
 
     ENVS/main/bin/python benchmarks/peers/variants.py MODEL_FOLDER TEXTS_JSON OUT_FOLDER
 
-OUT_FOLDER becomes a copy of MODEL_FOLDER with onnx/model.onnx, onnx/model_qint8.onnx,
+OUT_FOLDER becomes a copy of MODEL_FOLDER with onnx/model.onnx, onnx/model_qint8.onnx (as
+exported for AVX-512 VNNI), onnx/model_quint8_avx2.onnx (for AVX2),
 openvino/openvino_model.xml and openvino/openvino_model_qint8_quantized.xml added. Files
 that exist are left alone. The quantisers see the calibration texts of TEXTS_JSON only.
 """
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-ONNX_INT8 = "model_qint8.onnx"
+ONNX_INT8 = {"model_qint8.onnx": "avx512_vnni", "model_quint8_avx2.onnx": "avx2"}
 OPENVINO_INT8 = "openvino_model_qint8_quantized.xml"
 
 
@@ -25,7 +26,6 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("texts", type=Path, help="as workloads.py writes it")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--isa", default="avx512_vnni", help="the ONNX quantiser's target")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if not out.exists():
@@ -34,8 +34,9 @@ def main() -> None:
         _export(out, "onnx")
     if not (out / "openvino/openvino_model.xml").exists():
         _export(out, "openvino")
-    if not (out / "onnx" / ONNX_INT8).exists():
-        _quantize_onnx(out, arguments.isa)
+    for name, target in ONNX_INT8.items():
+        if not (out / "onnx" / name).exists():
+            _quantize_onnx(out, target, name)
     if not (out / "openvino" / OPENVINO_INT8).exists():
         texts = json.loads(arguments.texts.read_text(encoding="utf-8"))["calibration"]
         _quantize_openvino(out, texts)
@@ -52,14 +53,15 @@ def _export(folder: Path, backend: str) -> None:
         shutil.copytree(Path(scratch, backend), folder / backend, dirs_exist_ok=True)
 
 
-def _quantize_onnx(folder: Path, isa: str) -> None:
+def _quantize_onnx(folder: Path, target: str, name: str) -> None:
     from sentence_transformers import SentenceTransformer, export_dynamic_quantized_onnx_model
 
     with tempfile.TemporaryDirectory() as scratch:
-        model = SentenceTransformer(str(folder), device="cpu", backend="onnx")
-        export_dynamic_quantized_onnx_model(model, isa, scratch, file_suffix="qint8")
-        made = next(Path(scratch).rglob("*qint8*.onnx"))
-        shutil.copy(made, folder / "onnx" / ONNX_INT8)
+        whole = {"file_name": "onnx/model.onnx"}
+        model = SentenceTransformer(str(folder), device="cpu", backend="onnx", model_kwargs=whole)
+        export_dynamic_quantized_onnx_model(model, target, scratch, file_suffix="made")
+        made = next(Path(scratch).rglob("*made*.onnx"))
+        shutil.copy(made, folder / "onnx" / name)
 
 
 def _quantize_openvino(folder: Path, texts: list[str]) -> None:

@@ -47,7 +47,8 @@ LIBRARIES = [
     "tokenizers",
     "numpy",
 ]
-ONNX, ONNX_INT8 = "onnx/model.onnx", "onnx/model_qint8.onnx"
+ONNX = "onnx/model.onnx"
+ONNX_INT8, ONNX_INT8_AVX2 = "onnx/model_qint8.onnx", "onnx/model_quint8_avx2.onnx"
 OPENVINO = "openvino/openvino_model.xml"
 OPENVINO_INT8 = "openvino/openvino_model_qint8_quantized.xml"
 ISA_VARIABLE = "BENCHMARK_INSTRUCTION_SET"
@@ -186,6 +187,7 @@ PEERS: dict[str, Callable[[str], Peer]] = {
     "st-torch": lambda m: sentence_transformers(m, "torch"),
     "st-onnx": lambda m: sentence_transformers(m, "onnx", ONNX),
     "st-onnx-qint8": lambda m: sentence_transformers(m, "onnx", ONNX_INT8),
+    "st-onnx-quint8-avx2": lambda m: sentence_transformers(m, "onnx", ONNX_INT8_AVX2),
     "st-openvino": lambda m: sentence_transformers(m, "openvino", OPENVINO),
     "st-openvino-qint8": lambda m: sentence_transformers(m, "openvino", OPENVINO_INT8),
     "llama-index-torch": lambda m: llama_index(m, "torch"),
