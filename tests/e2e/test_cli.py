@@ -300,7 +300,7 @@ def test_models_lists_every_provider_whole(tmp_path):
     ("words", "code", "message"),
     [
         (["search", "x", "--index", "none"], 1, "Error: There is no index at none. Make one:"),
-        (["index", "nowhere"], 1, "Error: There is no file or folder 'nowhere'."),
+        (["index", "nowhere"], 1, "Error: There is no file or folder 'nowhere'. Check"),
         (["search", ""], 1, "Error: The question is empty."),
         (["search", "x", "-k", "0"], 1, "Error: top_k must be a whole number of at least 1"),
         (["search", "x", "--model", "openai:nope"], 1, "Error: "),

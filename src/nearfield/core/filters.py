@@ -212,6 +212,8 @@ def as_filters(given: Any) -> MetadataFilters | None:
     if given is None or isinstance(given, MetadataFilters):
         return given
     if isinstance(given, dict):
+        for key, value in given.items():
+            _refuse_foreign(key, value)
         return MetadataFilters(
             MetadataFilter(
                 key,
@@ -222,6 +224,36 @@ def as_filters(given: Any) -> MetadataFilters | None:
         )
     taken = _take_foreign(given, depth=0)
     return MetadataFilters([taken]) if isinstance(taken, MetadataFilter) else taken
+
+
+_FOREIGN = {
+    "$eq": "==",
+    "$ne": "!=",
+    "$lt": "<",
+    "$lte": "<=",
+    "$gt": ">",
+    "$gte": ">=",
+    "$in": "in",
+    "$nin": "nin",
+}
+"""What Chroma, Pinecone and MongoDB write; they disagree on keys that are missing."""
+
+
+def _refuse_foreign(key: Any, value: Any) -> None:
+    """Refuse a condition or group as others write it, with how it is written here."""
+    if isinstance(value, dict):
+        sign = _FOREIGN.get(next(iter(value), ""))
+        ours = f"MetadataFilter({key!r}, " + (f"..., {sign!r})" if sign else "VALUE, OPERATOR)")
+    elif (
+        key in {"$and", "$or"}
+        and isinstance(value, list)
+        and any(isinstance(one, dict) for one in value)
+    ):
+        ours = f"MetadataFilters([...], {key[1:]!r})"
+    else:
+        return
+    message = f"A dictionary of filters gives each key a value or a list. Write {ours}."
+    raise ConfigError(message)
 
 
 def number(value: float) -> float:

@@ -11,6 +11,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from nearfield.core.schema import check_mapping
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def encode_metadata(metadata: Mapping[str, Any], owner: str) -> str:
         The JSON of an object; ``"{}"`` when there are none.
 
     Raises:
-        ConfigError: A key is not text, a value is not JSON, a float is not
+        ConfigError: It is no mapping, a key is not text, a value is not JSON, a float is not
             finite, or it is nested more than 64 deep.
     """
+    check_mapping(metadata, owner)
     if not metadata:
         return "{}"
     facts = dict(metadata)
@@ -51,7 +53,7 @@ def decode_metadata(data: str) -> Metadata:
     Returns:
         A new dictionary.
     """
-    facts: Metadata = json.loads(data)
+    facts: Metadata = json.loads(data) if data != "{}" else {}
     return facts
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nearfield.core.vectors import Vector
 
@@ -53,6 +54,24 @@ def content_hash(text: str, metadata: Mapping[str, Any] | None = None) -> str:
     return digest.hexdigest()
 
 
+def check_mapping(metadata: object, owner: str) -> None:
+    """Refuse metadata that is not facts by name.
+
+    Args:
+        metadata: What was given.
+        owner: Whose it is, for the message.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(metadata, Mapping):
+        message = (
+            f"The metadata of {owner} is facts by name, not {type(metadata).__name__}. "
+            "Write a dictionary, such as {'source': 'a.txt'}."
+        )
+        raise ConfigError(message)
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class Document:
     """A text with a name and facts about it.
@@ -67,6 +86,7 @@ class Document:
 
     Raises:
         TypeError: The text or the id is no string.
+        ConfigError: The metadata is not facts by name.
     """
 
     text: str
@@ -89,6 +109,8 @@ class Document:
             if not isinstance(given, str | None):
                 message = f"The id of a Document must be str, not {type(given).__name__}."
                 raise TypeError(message)
+        if metadata is not None:
+            check_mapping(metadata, "a Document")
         name = id or id_ or doc_id or f"doc-{content_hash(text)[:24]}"
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "metadata", dict(metadata or {}))

@@ -162,6 +162,31 @@ def test_a_dictionary_means_that_all_are_equal():
     assert as_filters(None) is None
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [
+        ({"year": {"$eq": 2020}}, "MetadataFilter('year', ..., '==')"),
+        ({"year": {"$ne": 2020}}, "MetadataFilter('year', ..., '!=')"),
+        ({"year": {"$gte": 2000, "$lt": 2010}}, "MetadataFilter('year', ..., '>=')"),
+        ({"lang": {"$in": ["en"]}}, "MetadataFilter('lang', ..., 'in')"),
+        ({"lang": {"$nin": ["en"]}}, "MetadataFilter('lang', ..., 'nin')"),
+        ({"lang": {"$regex": "e"}}, "MetadataFilter('lang', VALUE, OPERATOR)"),
+        ({"lang": {"is": "en"}}, "MetadataFilter('lang', VALUE, OPERATOR)"),
+        ({"$and": [{"a": 1}, {"b": 2}]}, "MetadataFilters([...], 'and')"),
+        ({"$or": [{"a": 1}, {"b": 2}]}, "MetadataFilters([...], 'or')"),
+    ],
+)
+def test_filters_as_chroma_writes_them_are_told_how_they_are_written_here(given, ours):
+    with pytest.raises(ConfigError) as caught:
+        as_filters(given)
+
+    assert str(caught.value).endswith(f"Write {ours}.")
+
+
+def test_a_key_may_begin_with_a_dollar():
+    assert as_filters({"$price": 3}).matches({"$price": 3})
+
+
 def test_objects_written_like_those_of_llamaindex_are_taken():
     leaf = SimpleNamespace(key="year", value=2000, operator=SimpleNamespace(value=">"))
     group = SimpleNamespace(filters=[leaf], condition=SimpleNamespace(value="not"))

@@ -34,6 +34,7 @@ def test_tuples_become_lists():
         ({"x": [float("inf")]}, "'x' of document 'x' is inf"),
         ({"x": {2: 3}}, "2"),
         ({"x": {1, 2}}, "set"),
+        ("facts", "The metadata of document 'x' is facts by name, not str. Write"),
     ],
 )
 def test_what_json_cannot_say_is_refused_by_name(facts, reason):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from nearfield.core.schema import Document, as_document
+from nearfield.errors import ConfigError
 
 
 @pytest.mark.parametrize("spelling", ["id", "id_", "doc_id"])
@@ -28,6 +29,13 @@ def test_a_text_that_is_no_text_is_refused_by_its_type(text):
 def test_an_id_that_is_a_number_is_refused_even_nought(spelling):
     with pytest.raises(TypeError, match="id of a Document must be str, not int"):
         Document("text", **{spelling: 0})
+
+
+@pytest.mark.parametrize("metadata", ["y", "", ["source"], 7])
+def test_metadata_without_names_is_refused_with_what_to_write(metadata):
+    kind = type(metadata).__name__
+    with pytest.raises(ConfigError, match=rf"metadata of a Document .*not {kind}\. Write .*{{"):
+        Document("x", metadata)
 
 
 @pytest.mark.parametrize("text", ["a page", ""])

@@ -10,6 +10,7 @@ from nearfield.core.readers.discovery import (
     Selection,
     SkippedFile,
     as_id,
+    not_there,
     readable,
     walk,
 )
@@ -127,12 +128,9 @@ class SimpleDirectoryReader(Reading):
             raise ConfigError(message)
         missing = next((path for path in self._named if not os.path.exists(path)), None)
         if missing is not None:
-            message = f"There is no file {readable(missing)}."
-            raise ReadError(message, path=readable(missing))
+            raise not_there("file", missing)
         if input_files is None and not os.path.isdir(self._folder or ""):
-            shown = readable(self._folder or "")
-            message = f"There is no folder {shown!r}."
-            raise ReadError(message, path=shown)
+            raise not_there("folder", self._folder or "")
 
     def _files(self) -> Iterator[FoundFile | SkippedFile]:
         count = 0

@@ -108,6 +108,13 @@ def readable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def not_there(what: str, path: str) -> ReadError:
+    """Give the error of a file or folder that was named and is not there."""
+    shown = readable(path)
+    advice = "Check the path; a relative one begins in the folder where the program was started."
+    return ReadError(f"There is no {what} {shown!r}. {advice}", path=shown)
+
+
 def as_id(path: str) -> str:
     """Give a path as an id: with ``/`` on every system, and valid UTF-8."""
     return readable(path).replace(os.sep, "/") if os.sep != "/" else readable(path)

@@ -11,6 +11,7 @@ from nearfield.core.readers.discovery import (
     Selection,
     SkippedFile,
     as_id,
+    not_there,
     readable,
     walk,
 )
@@ -100,9 +101,7 @@ class PathReader(Reading):
         )
         for path in self._paths:
             if not os.path.exists(path):
-                shown = readable(path)
-                message = f"There is no file or folder {shown!r}."
-                raise ReadError(message, path=shown)
+                raise not_there("file or folder", path)
 
     def covers(self, document_id: str, metadata: Metadata) -> bool:
         """Say whether a document would have been read again, were its file still there.

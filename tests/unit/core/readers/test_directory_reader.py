@@ -172,9 +172,9 @@ def test_an_empty_folder_is_an_error_that_thinks_of_folders_below(folder):
 
 
 def test_a_folder_or_file_that_is_not_there_is_named_at_once(tmp_path):
-    with pytest.raises(ReadError, match=r"There is no folder .*nowhere"):
+    with pytest.raises(ReadError, match=r"There is no folder .*nowhere'\. Check the path"):
         SimpleDirectoryReader(tmp_path / "nowhere")
-    with pytest.raises(ReadError, match=r"There is no file .*nowhere"):
+    with pytest.raises(ReadError, match=r"There is no file .*nowhere'\. Check the path"):
         SimpleDirectoryReader(input_files=[tmp_path / "nowhere"])
 
 
