@@ -2,7 +2,8 @@
 
 Where plain pip would bring torch's CUDA build, everything but torch is
 installed, and the tests that need torch are left out. pip itself is asked
-first, so the answer is right for any index and any wheel already at hand.
+first, so the answer is right for any index and any wheel already at hand; it is
+asked about torch alone, which alone brings CUDA, for a plan of all takes a minute.
 
     python -m venv .venv
     .venv/bin/python tools/install_plan.py --absent .venv/absent
@@ -39,7 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Formatter)
     parser.add_argument("--absent", type=Path, required=True, help="file to write")
     absent_file = parser.parse_args().absent
-    heavy = cuda_packages(planned(FULL))
+    heavy = cuda_packages(planned("torch"))
     if heavy:
         torch = next(line for line in CONSTRAINTS.read_text().splitlines() if "torch==" in line)
         print(
@@ -60,18 +61,18 @@ def without_torch() -> str:
     return ",".join(["dev", *(name for name in names if name not in NEED_TORCH)])
 
 
-def planned(extras: str) -> list[str]:
+def planned(requirement: str) -> list[str]:
     """Ask pip what it would install.
 
     Args:
-        extras: Extras of nearfield, with commas.
+        requirement: What is to be installed.
 
     Returns:
         The names of the distributions not yet here, in lower case with hyphens.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        pip("install", "--dry-run", "--report", str(report), "-e", f"{ROOT}[{extras}]")
+        pip("install", "--dry-run", "--report", str(report), requirement)
         return names(json.loads(report.read_text()))
 
 
