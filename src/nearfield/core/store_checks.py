@@ -5,6 +5,7 @@ Stores share them so that a wrong call gives the same error everywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from nearfield.core.vectors import as_matrix, check_top_k
 from nearfield.errors import (
     ConfigError,
     DimensionMismatchError,
+    InvalidVectorsError,
     ModelMismatchError,
     NotSupportedError,
     StoreError,
@@ -215,8 +217,11 @@ def refuse_repeated(what: str, ids: Iterable[str]) -> None:
     Raises:
         StoreError: One of them appears twice.
     """
+    given = list(ids)
+    if len(set(given)) == len(given):
+        return
     seen: set[str] = set()
-    for name in ids:
+    for name in given:
         if name in seen:
             message = f"The {what} id {shown(name)} is given twice. Give each {what} its own id."
             raise StoreError(message)
@@ -224,23 +229,46 @@ def refuse_repeated(what: str, ids: Iterable[str]) -> None:
 
 
 def _check_entry(entry: Entry, dim: int) -> CheckedEntry:
-    whose = f"document {shown(entry.document_id)}"
-    width = np.shape(entry.vectors)[1:]
-    if len(entry.nodes) and len(width) == 1 and width[0] != dim:
-        message = (
-            f"The vectors of {whose} have {width[0]} numbers, those of the index {dim}. "
-            "Embed it with the model that made the index."
-        )
-        raise DimensionMismatchError(message)
-    matrix = as_matrix(entry.vectors, rows=len(entry.nodes), dim=dim)
-    metadata = encode_metadata(entry.metadata, whose)
+    if not _is_ready(entry.vectors, (len(entry.nodes), dim)):
+        entry = replace(entry, vectors=_checked_vectors(entry, dim))
+    metadata = encode_metadata(entry.metadata, f"document {shown(entry.document_id)}")
     node_metadata = []
     for node in entry.nodes:
         if node.document_id != entry.document_id:
-            message = f"Node {shown(node.id)} of {whose} names document {shown(node.document_id)}."
+            message = (
+                f"Node {shown(node.id)} of document {shown(entry.document_id)} "
+                f"names document {shown(node.document_id)}."
+            )
             raise StoreError(message)
         same = node.metadata is entry.metadata or node.metadata == entry.metadata
         node_metadata.append(
             metadata if same else encode_metadata(node.metadata, f"node {shown(node.id)}")
         )
-    return CheckedEntry(replace(entry, vectors=matrix), metadata, node_metadata)
+    return CheckedEntry(entry, metadata, node_metadata)
+
+
+def _is_ready(vectors: Any, shape: tuple[int, int]) -> bool:
+    """Say at little cost that vectors are as stores want them; a doubt is no."""
+    return (
+        type(vectors) is np.ndarray
+        and vectors.dtype == np.float32
+        and vectors.shape == shape
+        and vectors.flags.c_contiguous
+        # Finite squares are squares of finite numbers; one that is too great is a doubt.
+        and math.isfinite(np.vdot(vectors, vectors))
+    )
+
+
+def _checked_vectors(entry: Entry, dim: int) -> Vectors:
+    width = np.shape(entry.vectors)[1:]
+    if len(entry.nodes) and len(width) == 1 and width[0] != dim:
+        message = (
+            f"The vectors of document {shown(entry.document_id)} have {width[0]} numbers, "
+            f"those of the index {dim}. Embed it with the model that made the index."
+        )
+        raise DimensionMismatchError(message)
+    try:
+        return as_matrix(entry.vectors, rows=len(entry.nodes), dim=dim)
+    except InvalidVectorsError as error:
+        message = f"Document {shown(entry.document_id)} cannot be stored. {error}"
+        raise InvalidVectorsError(message) from error

@@ -24,6 +24,10 @@ SCHEMA = (
     "fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')"
 )
 MAX_QUERY_WORDS = 256
+# FTS5 gathers words up to the first number of bytes before it writes a segment, and
+# makes one segment of as many as the second. By default (1 MiB, 4) it would write
+# several segments a transaction, and most words again and again.
+_SETTINGS = {"hashsize": 16 << 20, "automerge": 16}
 
 _WITHOUT_SPACES = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -48,6 +52,13 @@ def add_words(
         rows: Row numbers, not yet there, and their texts.
         table: The name of the index, if :data:`SCHEMA` was changed to another.
     """
+    set_up = dict(connection.execute(f"SELECT k, v FROM {table}_config"))  # noqa: S608
+    for setting, value in _SETTINGS.items():
+        if set_up.get(setting) != value:
+            connection.execute(
+                f"INSERT INTO {table} ({table}, rank) VALUES (?, ?)",  # noqa: S608
+                (setting, value),
+            )
     connection.executemany(
         f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",  # noqa: S608 - a name of ours
         ((row, indexable(text)) for row, text in rows),

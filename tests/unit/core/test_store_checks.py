@@ -15,6 +15,7 @@ from nearfield.core.store_checks import (
 from nearfield.errors import (
     ConfigError,
     DimensionMismatchError,
+    InvalidVectorsError,
     ModelMismatchError,
     NotSupportedError,
     StoreError,
@@ -57,6 +58,49 @@ def test_long_ids_are_cut_in_messages():
         check_entries([Entry("d", "h", nodes, np.ones((2, 2)))], HEADER)
     assert len(str(caught.value)) < 250
     assert shown("short") == "'short'"
+
+
+def entry_of(vectors):
+    nodes = [Node(text="x", document_id="d", start=n) for n in range(len(vectors))]
+    return Entry("d", "h", nodes, vectors)
+
+
+def test_vectors_that_are_as_they_should_be_are_not_copied():
+    vectors = np.ones((3, 2), np.float32)
+    (checked,) = check_entries([entry_of(vectors)], HEADER)
+    assert checked.entry.vectors is vectors
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        np.ones((3, 2), np.float64),
+        np.ones((3, 2), ">f4"),
+        np.ones((3, 4), np.float32)[:, ::2],
+        np.ones((2, 3), np.float32).T,
+    ],
+    ids=["float64", "big-endian", "strided", "column by column"],
+)
+def test_other_vectors_are_made_as_they_should_be(vectors):
+    (checked,) = check_entries([entry_of(vectors)], HEADER)
+    matrix = checked.entry.vectors
+    assert matrix.dtype == np.dtype("=f4")
+    assert matrix.flags.c_contiguous
+    assert matrix.tolist() == vectors.tolist()
+
+
+def test_numbers_whose_squares_no_float_holds_are_finite():
+    vectors = np.full((3, 2), 3e38, np.float32)
+    (checked,) = check_entries([entry_of(vectors)], HEADER)
+    assert checked.entry.vectors is vectors
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_is_named_with_its_document(bad):
+    vectors = np.ones((5, 2), np.float32)
+    vectors[3, 1] = bad
+    with pytest.raises(InvalidVectorsError, match=r"Document 'd' .* Vector 3 holds NaN"):
+        check_entries([entry_of(vectors)], HEADER)
 
 
 def ask(vectors=ONE, top_k=1, capabilities=None, header=HEADER, **options):

@@ -83,6 +83,18 @@ def test_a_text_taken_out_is_found_no_more():
             assert words.find_words(connection, text, 9) == []
 
 
+def test_the_words_of_one_transaction_become_one_segment_in_older_indexes_too():
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(words.SCHEMA)  # as FTS5 makes it, without settings of ours
+        connection.execute("BEGIN")
+        # More than the 1 MiB that FTS5 gathers by default.
+        words.add_words(connection, ((n, f"common word{n} of{n % 999}") for n in range(60_000)))
+        connection.execute("COMMIT")
+        segments = "SELECT count(DISTINCT segid) FROM words_idx"
+        assert connection.execute(segments).fetchone() == (1,)
+        assert words.find_words(connection, "word59999", 1)[0][0] == 59_999
+
+
 def test_a_word_index_in_memory_follows_what_is_written():
     index = words.WordIndex()
     assert index.find("fox", 3, None) == []

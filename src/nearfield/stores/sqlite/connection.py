@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CACHE_KIB = 32_768
 WAL_KEPT_BYTES = 64 << 20
+CHECKPOINT_PAGES = 4096
+"""How long the log gets (32 MiB) before a commit moves it into the file as well."""
 FULL_DISK_BYTES = 1 << 20
 _PRIMARY_CODE = 0xFF
 _NAMING = 2
@@ -215,6 +217,7 @@ def connect(
         else:
             connection.execute("PRAGMA synchronous = FULL")  # what is acknowledged is on the disk
             connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     except BaseException:
         connection.close()
         raise

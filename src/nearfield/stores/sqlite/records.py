@@ -40,8 +40,8 @@ def node_checksum(node: Node, row: int, document: int, metadata: int) -> int:
         document: The number of its document.
         metadata: The number of its metadata.
     """
-    numbers = f"{row}|{document}|{node.start}|{node.end}|{metadata}"
-    facts = f"{numbers}|{len(node.id)}|{node.id}|{node.text}"
+    name = node.id
+    facts = f"{row}|{document}|{node.start}|{node.end}|{metadata}|{len(name)}|{name}|{node.text}"
     return zlib.crc32(facts.encode("utf-8", "surrogatepass"))
 
 

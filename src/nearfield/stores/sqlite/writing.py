@@ -75,7 +75,7 @@ def write_entries(
     fail_points.reach("vectors")
     words.add_words(connection, batch.texts)
     fail_points.reach("words")
-    return next_row + len(batch.texts)
+    return batch.next_row
 
 
 def remove_documents(
@@ -138,7 +138,7 @@ class _Batch:
 
     def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
         self._connection = connection
-        self._row = next_row
+        self.next_row = next_row
         self._document: int = connection.execute(
             "SELECT coalesce(max(number), 0) FROM documents"
         ).fetchone()[0]
@@ -153,7 +153,10 @@ class _Batch:
         """Number a document and its nodes."""
         entry, self._document = one.entry, self._document + 1
         owners: dict[str, int] = {"{}": NO_METADATA}
-        metadata = self._owner(one.metadata, owners)
+        for data in (one.metadata, *one.node_metadata):
+            if data not in owners:
+                owners[data] = self._new_owner(data)
+        metadata = owners[one.metadata]
         checksum = document_checksum(
             self._document, entry.document_id, entry.content_hash, metadata
         )
@@ -161,15 +164,17 @@ class _Batch:
             (self._document, storable(entry.document_id), storable(entry.content_hash), metadata,
              checksum)
         )  # fmt: skip
-        for node, data in zip(entry.nodes, one.node_metadata, strict=True):
-            metadata = self._owner(data, owners)
-            checksum = node_checksum(node, self._row, self._document, metadata)
-            self._nodes.append(
-                (self._row, storable(node.id), self._document, node.start, node.end, metadata,
-                 checksum)
-            )  # fmt: skip
-            self.texts.append((self._row, node.text))
-            self._row += 1
+        document, nodes, texts = self._document, self._nodes, self.texts
+        for row, (node, data) in enumerate(
+            zip(entry.nodes, one.node_metadata, strict=True), self.next_row
+        ):
+            metadata = owners[data]
+            checksum = node_checksum(node, row, document, metadata)
+            nodes.append(
+                (row, storable(node.id), document, node.start, node.end, metadata, checksum)
+            )
+            texts.append((row, node.text))
+        self.next_row += len(entry.nodes)
 
     def write(self) -> None:
         """Write all that was taken."""
@@ -186,15 +191,13 @@ class _Batch:
             ((row, storable(text)) for row, text in self.texts),
         )
 
-    def _owner(self, data: str, owners: dict[str, int]) -> int:
-        """Give the number of metadata, the same for equal metadata of one document."""
-        if data not in owners:
-            self._metadata += 1
-            owners[data] = self._metadata
-            checksum = metadata_checksum(self._metadata, self._document, data)
-            self._owners.append((self._metadata, self._document, data, checksum))
-            self._facts += fact_rows(self._metadata, decode_metadata(data))
-        return owners[data]
+    def _new_owner(self, data: str) -> int:
+        """Number metadata; equal metadata of one document has one number."""
+        self._metadata += 1
+        checksum = metadata_checksum(self._metadata, self._document, data)
+        self._owners.append((self._metadata, self._document, data, checksum))
+        self._facts += fact_rows(self._metadata, decode_metadata(data))
+        return self._metadata
 
     def _taken_id(self, error: sqlite3.IntegrityError) -> StoreError:
         """Name the node id that another document has."""
