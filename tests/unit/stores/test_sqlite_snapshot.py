@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -183,3 +184,23 @@ def test_a_reader_that_began_before_does_not_replace_the_newer_view(path):
             assert store._searcher._view_of(old, header).state.change < view.state.change
             assert store._searcher._view is view
         assert answers(store) == newest
+
+
+def test_a_large_snapshot_answers_before_the_disk_has_it(path, monkeypatch):
+    """The disk is asked to wait: the answer does not, and the end of the program does."""
+    sync, allowed = os.fsync, threading.Event()
+    monkeypatch.setattr(snapshot, "SYNCED_ASIDE_FROM_BYTES", 1)
+    monkeypatch.setattr(snapshot.os, "fsync", lambda file: allowed.wait() and sync(file))
+    expected = without_snapshot(path)
+    with open_store(path) as store:
+        assert answers(store) == expected
+        assert not snapshot_path(path).exists()
+        allowed.set()
+        (waited_for,) = [t for t in threading.enumerate() if t.name == "nearfield-snapshot-sync"]
+        assert not waited_for.daemon
+        waited_for.join()
+        assert snapshot_path(path).exists()
+        assert not list(path.parent.glob("*.tmp"))
+        assert answers(store) == expected
+    with open_store(path) as store:
+        assert answers(store) == expected

@@ -2,10 +2,10 @@
 
 A snapshot lies beside the index, as ``NAME-snapshot``, and may be deleted at
 any time. It is written under another name, synced, and renamed, so that a
-whole one or none is there. It lists the stamp of every block it was made
-from; a block whose stamp has changed since is read from the index instead, so
-that a snapshot need not be new to be useful, and one of another file, or of
-another past of this file, is never believed.
+whole one or none is there; a large one serves before that. It lists the stamp
+of every block it was made from; a block whose stamp has changed since is read
+from the index instead, so that a snapshot need not be new to be useful, and one
+of another file, or of another past of this file, is never believed.
 
 Layout, little-endian: a page of JSON, the table of blocks (number, stamp, rows
 as int64), the row numbers (int64), the rows' lengths (float32), and the
@@ -21,10 +21,10 @@ import time
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import escape
-from threading import Event, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ from nearfield.stores.sqlite.blocks import check_vectors, read_vectors, stored_v
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,8 +50,10 @@ FORMAT = "nearfield-snapshot-1"
 PAGE = 4096
 FORGOTTEN_AFTER_S = 3600
 SHOWN_FROM_BYTES = 256 << 20
+SYNCED_ASIDE_FROM_BYTES = 256 << 20
+"""So many bytes may take a disk seconds: the answer does not wait for them, the end of
+the program does."""
 WRITERS = 2
-FLUSH_EVERY_S = 0.1
 BLOCKS_WAITING = 8
 
 
@@ -125,7 +127,62 @@ def open_snapshot(index: Path, identity: str, dim: int) -> Snapshot | None:
     Returns:
         The snapshot, memory-mapped, or ``None``.
     """
-    path = snapshot_path(index)
+    return _open(snapshot_path(index), identity, dim)
+
+
+def write_snapshot(
+    connection: sqlite3.Connection, index: Path, blocks: Sequence[Block], identity: str, dim: int
+) -> Snapshot:
+    """Write the snapshot of an index; where nothing can be written, hold it in memory.
+
+    Args:
+        connection: A connection that sees the version to copy.
+        index: The index file.
+        blocks: All its blocks.
+        identity: The index's random name.
+        dim: Numbers per vector.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        CorruptStoreError: A block is damaged.
+    """
+    temporary = index.with_name(f"{index.name}-snapshot.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        size = _write(connection, temporary, blocks, identity, dim)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):  # which is read-only or full
+            raise
+        size = 0
+    written = None
+    if size >= SYNCED_ASIDE_FROM_BYTES and os.name == "posix":
+        written = _open(temporary, identity, dim)
+        Thread(target=_publish, args=(temporary, index), name="nearfield-snapshot-sync").start()
+    elif size:
+        _publish(temporary, index)
+        written = open_snapshot(index, identity, dim)
+    return written if written is not None else _in_memory(connection, blocks, dim)
+
+
+def _publish(temporary: Path, index: Path) -> None:
+    """Give a whole snapshot its name, once it is on the disk."""
+    try:
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(snapshot_path(index))
+        fail_points.reach("snapshot-renamed")
+        _forget_old(index)
+    except OSError:  # gone, or in use where that blocks renaming: it is made again
+        pass
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _open(path: Path, identity: str, dim: int) -> Snapshot | None:
     try:
         with path.open("rb") as file:
             facts = json.loads(file.read(PAGE).rstrip(b"\0"))
@@ -151,44 +208,10 @@ def open_snapshot(index: Path, identity: str, dim: int) -> Snapshot | None:
     )
 
 
-def write_snapshot(
-    connection: sqlite3.Connection, index: Path, blocks: Sequence[Block], identity: str, dim: int
-) -> Snapshot:
-    """Write the snapshot of an index; where nothing can be written, hold it in memory.
-
-    Args:
-        connection: A connection that sees the version to copy.
-        index: The index file.
-        blocks: All its blocks.
-        identity: The index's random name.
-        dim: Numbers per vector.
-
-    Returns:
-        The snapshot.
-
-    Raises:
-        CorruptStoreError: A block is damaged.
-    """
-    temporary = index.with_name(f"{index.name}-snapshot.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        _write(connection, temporary, blocks, identity, dim)
-        temporary.replace(snapshot_path(index))
-        fail_points.reach("snapshot-renamed")
-        _forget_old(index)
-        written = open_snapshot(index, identity, dim)
-        if written is not None:
-            return written
-    except OSError:  # read-only, full, or a file in use where that blocks renaming
-        pass
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return _in_memory(connection, blocks, dim)
-
-
 def _write(
     connection: sqlite3.Connection, path: Path, blocks: Sequence[Block], identity: str, dim: int
-) -> None:
+) -> int:
+    """Write a snapshot, which need not have reached the disk then; gives its bytes."""
     count = sum(block.alive for block in blocks)
     layout = _Layout.of(len(blocks), count, dim)
     lengths: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
@@ -198,7 +221,6 @@ def _write(
             len(blocks), "Laying out vectors for search", show=layout.end >= SHOWN_FROM_BYTES
         ) as job,
         ThreadPoolExecutor(WRITERS, "nearfield-snapshot") as pool,
-        _flushing(file.fileno()),
     ):
         file.truncate(layout.end)
         # One connection reads; checking and writing, which take longer, go on beside it.
@@ -225,28 +247,8 @@ def _write(
                  "rows": count, "checksum": zlib.crc32(tables)}  # fmt: skip
         file.seek(0)
         file.write(json.dumps(facts).encode("ascii").ljust(PAGE, b"\0") + tables)
-        file.flush()
-        fail_points.reach("snapshot-written")
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _flushing(descriptor: int) -> Iterator[None]:
-    """Send to the disk what is written meanwhile, that the last flush need not wait for all."""
-    done = Event()
-
-    def flush() -> None:
-        with suppress(OSError):  # the last flush, which counts, tells
-            while not done.wait(FLUSH_EVERY_S):
-                os.fsync(descriptor)
-
-    thread = Thread(target=flush, name="nearfield-snapshot-flush")
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    fail_points.reach("snapshot-written")
+    return layout.end
 
 
 def _lay_out(path: Path, at: int, data: object, block: Block, dim: int) -> NDArray[np.float32]:
