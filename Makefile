@@ -28,7 +28,7 @@ demo: $(BASE)/installed ## Install, index real text on the bundled model, ask tw
 test: $(FULL)/absent $(BASE)/tests-installed ## Install, then run every test (under 20 minutes)
 	$(FULL)/bin/python $(PYTEST) $(COMPLETE) --without "$$(cat $(FULL)/absent)"
 	$(BASE)/bin/python $(PYTEST) --without all -m "not slow" -o cache_dir=.pytest_cache/base \
-		tests/contract tests/e2e tests/fault tests/unit
+		tests/contract tests/e2e tests/unit
 
 check: lint types layers ## Lint, types, layers, unit and contract tests (under 5 minutes)
 	$(FULL)/bin/python $(PYTEST) --without "$$(cat $(FULL)/absent)" -m "not slow" \
