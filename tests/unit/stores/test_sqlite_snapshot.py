@@ -204,3 +204,17 @@ def test_a_large_snapshot_answers_before_the_disk_has_it(path, monkeypatch):
         assert answers(store) == expected
     with open_store(path) as store:
         assert answers(store) == expected
+
+
+def test_where_no_thread_can_be_had_a_large_snapshot_is_waited_for(path, monkeypatch):
+    def refuse(thread):
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(snapshot, "SYNCED_ASIDE_FROM_BYTES", 1)
+    monkeypatch.setattr(snapshot, "Thread", type("Refused", (threading.Thread,), {"start": refuse}))
+    expected = without_snapshot(path)
+    with open_store(path) as store:
+        assert answers(store) == expected
+        assert snapshot_path(path).exists()
+        assert not list(path.parent.glob("*.tmp"))

@@ -160,7 +160,10 @@ def write_snapshot(
     written = None
     if size >= SYNCED_ASIDE_FROM_BYTES and os.name == "posix":
         written = _open(temporary, identity, dim)
-        Thread(target=_publish, args=(temporary, index), name="nearfield-snapshot-sync").start()
+        try:
+            Thread(target=_publish, args=(temporary, index), name="nearfield-snapshot-sync").start()
+        except RuntimeError:  # no thread can be had: the program ends, or has too many
+            _publish(temporary, index)
     elif size:
         _publish(temporary, index)
         written = open_snapshot(index, identity, dim)
