@@ -7,7 +7,7 @@ JOBS   ?= 4
 FULL := .venv
 BASE := .venv-base
 
-ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.c)
+ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.[ch])
 SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nearfield/bundled/*/*)
 CODE    := src tests tools benchmarks examples setup.py
 PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
+CORE = Path("src/nearfield/core")
 NATIVE = Path("src/nearfield/runtime/_native")
+BUFFERS = str(CORE / "buffers.h")
 HEADERS = Path(sysconfig.get_path("include"))
 
 if not (HEADERS / "Python.h").exists():
@@ -35,14 +37,15 @@ setup(
         Extension(
             "nearfield.runtime._native._engine",
             sources=sorted(str(path) for path in NATIVE.glob("*.c")),
-            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+            depends=[BUFFERS, *sorted(str(path) for path in NATIVE.glob("*.h"))],
             extra_compile_args=[*COMPILED, "-pthread"],
             extra_link_args=["-pthread"],
             **COMMON,
         ),
         Extension(
             "nearfield.core._scan",
-            sources=["src/nearfield/core/_scan.c"],
+            sources=[str(CORE / "_scan.c")],
+            depends=[BUFFERS],
             extra_compile_args=COMPILED,
             **COMMON,
         ),

@@ -4,7 +4,7 @@
  * 2^31 is the caller's care (codes.py). Rows of codes and of queries have a width that is a
  * multiple of STEP, filled up with zeros.
  */
-#include <Python.h>
+#include "buffers.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -178,26 +178,11 @@ static int has_avx2(void) {
 
 /* ------------------------------------------------------- Python's door */
 
-struct views {
-  Py_buffer view[5];
-  int count;
-};
-
-static void release(struct views *views) {
-  while (views->count) PyBuffer_Release(&views->view[--views->count]);
-}
-
-/* A contiguous array of one kind of number; NULL with an error set. */
-static Py_buffer *borrow(struct views *views, PyObject *object, char kind, int axes, int writable) {
-  Py_buffer *view = &views->view[views->count];
-  int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
-  if (PyObject_GetBuffer(object, view, flags)) return NULL;
-  views->count++;
-  const char *format = view->format ? view->format : "B";
-  if (*format == '<' || *format == '=' || *format == '@') format++;
-  if (*format == kind && !format[1] && view->ndim == axes) return view;
-  PyErr_SetString(PyExc_ValueError, "an array is of another type than it should be");
-  return NULL;
+static Py_buffer *borrow_axes(struct views *views, PyObject *object, const char *kind, int axes,
+                              int writable) {
+  Py_buffer *view = borrow(views, object, kind, writable);
+  if (view && view->ndim != axes) return complain("an array has too many or too few axes"), NULL;
+  return view;
 }
 
 static PyObject *encode(PyObject *self, PyObject *args) {
@@ -206,15 +191,16 @@ static PyObject *encode(PyObject *self, PyObject *args) {
   int plainly;
   if (!PyArg_ParseTuple(args, "OOOOp", &vectors, &codes, &units, &lost, &plainly)) return NULL;
   struct views views = {.count = 0};
-  Py_buffer *v = borrow(&views, vectors, 'f', 2, 0), *c = v ? borrow(&views, codes, 'b', 2, 1) : v;
-  Py_buffer *u = c ? borrow(&views, units, 'f', 1, 1) : c;
-  Py_buffer *l = u ? borrow(&views, lost, 'f', 1, 1) : u;
+  Py_buffer *v = borrow_axes(&views, vectors, "f", 2, 0);
+  Py_buffer *c = v ? borrow_axes(&views, codes, "b", 2, 1) : v;
+  Py_buffer *u = c ? borrow_axes(&views, units, "f", 1, 1) : c;
+  Py_buffer *l = u ? borrow_axes(&views, lost, "f", 1, 1) : u;
   float *room = NULL;
   if (l) {
     Py_ssize_t rows = v->shape[0], dim = v->shape[1], width = c->shape[1];
     if (width % STEP || width > MOST || width < dim || c->shape[0] != rows ||
         u->shape[0] != rows || l->shape[0] != rows) {
-      PyErr_SetString(PyExc_ValueError, "the arrays do not fit each other");
+      complain("the arrays do not fit each other");
     } else if (!(room = malloc(sizeof *room * 2 * (size_t)(width + 1)))) {
       PyErr_NoMemory();
     } else {
@@ -242,17 +228,18 @@ static PyObject *multiply(PyObject *self, PyObject *args) {
                         &plainly))
     return NULL;
   struct views views = {.count = 0};
-  Py_buffer *c = borrow(&views, codes, 'b', 2, 0), *u = c ? borrow(&views, row_factors, 'f', 1, 0) : c;
-  Py_buffer *d = u ? borrow(&views, queries, 'h', 2, 0) : u;
-  Py_buffer *t = d ? borrow(&views, query_factors, 'f', 1, 0) : d;
-  Py_buffer *s = t ? borrow(&views, scores, 'f', 2, 1) : t;
+  Py_buffer *c = borrow_axes(&views, codes, "b", 2, 0);
+  Py_buffer *u = c ? borrow_axes(&views, row_factors, "f", 1, 0) : c;
+  Py_buffer *d = u ? borrow_axes(&views, queries, "h", 2, 0) : u;
+  Py_buffer *t = d ? borrow_axes(&views, query_factors, "f", 1, 0) : d;
+  Py_buffer *s = t ? borrow_axes(&views, scores, "f", 2, 1) : t;
   if (s) {
     struct product p = {c->buf, u->buf, c->shape[0], d->buf, t->buf, d->shape[0],
                         (int)c->shape[1], s->buf};
     if (c->shape[1] % STEP || c->shape[1] > MOST || d->shape[1] != c->shape[1] ||
         u->shape[0] != p.rows || t->shape[0] != p.count || s->shape[0] != p.count ||
         s->shape[1] != p.rows) {
-      PyErr_SetString(PyExc_ValueError, "the arrays do not fit each other");
+      complain("the arrays do not fit each other");
     } else {
       void (*run)(const struct product *) = multiply_plainly;
 #ifdef HAVE_AVX2

@@ -180,7 +180,7 @@ class _Task(NamedTuple):
     Attributes:
         queries: ``(q, dim)`` as given.
         scanned: ``(q, dim)`` as the scan takes them: scaled, and zeros where it cannot.
-        short: The same with fewer bits, for codes.
+        short: The same with fewer bits, where there are codes.
         errors: How far each query's scores of a scan of floats may be off, ``(q,)``.
         k: How many rows per query.
         metric: How to compare.
@@ -188,7 +188,7 @@ class _Task(NamedTuple):
 
     queries: Vectors
     scanned: Vectors
-    short: ShortQueries
+    short: ShortQueries | None
     errors: NDArray[np.float64]
     k: int
     metric: SimilarityMode
@@ -204,14 +204,15 @@ def _search_some(
     largest = max((segment.lengths.largest for segment in segments), default=0.0)
     errors = _error_bound(queries.shape[1], norms, largest, metric)
     errors[~safe] = np.inf
-    task = _Task(queries, scanned, ShortQueries.of(scanned), errors, k, metric)
+    codes = [each.codes.of(each.vectors, len(queries)) if each.codes else None for each in segments]
+    short = ShortQueries.of(scanned) if any(codes) else None
+    task = _Task(queries, scanned, short, errors, k, metric)
     found: list[list[_Candidates]] = [[] for _ in queries]
     step = max(LEAST_AT_ONCE, ROWS_AT_ONCE // len(queries))
-    for segment in segments:
-        codes = segment.codes.of(segment.vectors, len(queries)) if segment.codes else None
+    for segment, its in zip(segments, codes, strict=True):
         for start in range(0, len(segment.rows), step):
             part = slice(start, start + step)
-            for candidates, more in zip(found, _scan(segment, codes, part, task), strict=True):
+            for candidates, more in zip(found, _scan(segment, its, part, task), strict=True):
                 candidates.append(more)
     return [_best(candidates, task, number) for number, candidates in enumerate(found)]
 
@@ -230,7 +231,7 @@ def _scan(segment: Segment, codes: Codes | None, part: slice, task: _Task) -> It
     doubts: Doubts | None = None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         factors = np.float32(1) / norms if task.metric is SimilarityMode.COSINE else 1.0
-        if codes is None:
+        if codes is None or task.short is None:
             scores = _products(segment.vectors[chosen], task.scanned)
             scores *= factors
         else:
