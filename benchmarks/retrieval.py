@@ -2,6 +2,7 @@
 
     python -m benchmarks.retrieval DATA_FOLDER                      # the bundled model
     python -m benchmarks.retrieval DATA_FOLDER --model FOLDER       # any local model
+    python -m benchmarks.retrieval DATA_FOLDER --model FOLDER --int8 # and its 8-bit products
     python -m benchmarks.retrieval DATA_FOLDER --model static:TABLE # a word table
     python -m benchmarks.retrieval DATA_FOLDER --reference FOLDER   # and torch float32 beside it
 
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument(
         "--model", default=None, help="a folder or name; the bundled model if left out"
     )
+    parser.add_argument("--int8", action="store_true", help="also with products of 8 bits")
     parser.add_argument("--reference", help="a folder that sentence-transformers loads")
     parser.add_argument("--json", type=Path, help="also write the results here")
     arguments = parser.parse_args()
@@ -132,6 +134,11 @@ def main() -> None:
     if model and not model.startswith("static:"):
         model = f"local:{model}"
     results = [measure_nearfield(model, data)]
+    if arguments.int8:
+        from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+
+        rounded = HuggingFaceEmbedding(arguments.model, model_kwargs={"dtype": "int8"})
+        results.append(measure_nearfield(rounded, data))
     if arguments.reference:
         results.append(measure_reference(arguments.reference, data))
     print(f"{len(data.documents)} documents, {results[0]['questions']} questions")

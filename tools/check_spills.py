@@ -4,7 +4,7 @@
 
 A compiler that runs out of registers moves sums to the stack and back at every
 step. Nothing breaks; the engine is only half as fast. So the loops of the
-functions ``tile`` (integer products) and ``multiply`` (float products) are read
+functions ``tile`` and ``tile_8`` (integer products) and ``multiply`` (float products) are read
 from the disassembly, and any that touches the stack is reported.
 
 Needs ``objdump``, and an extension with its symbols, for x86-64; says so and
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NATIVE = Path(__file__).parents[1] / "src/nearfield/runtime/_native"
-HOT_FUNCTIONS = re.compile(r"(tile|multiply)\b")
+HOT_FUNCTIONS = re.compile(r"(tile|tile_8|multiply)\b")
 PRODUCTS = ("vpdpwssd", "vpmaddwd", "vfmadd")
 FEWEST_LOOPS = 12  # even two instruction sets have at least six heights of integer tile each
 STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp")

@@ -145,12 +145,15 @@ def infinity(folder: str) -> Peer:
     return Peer(lambda texts: loop.run_until_complete(engine.embed(sentences=texts))[0])
 
 
-def nearfield(folder: str, backend: str, file_name: str | None = None) -> Peer:
+def nearfield(folder: str, backend: str, **model_kwargs: str) -> Peer:
     """Load nearfield on one of its backends."""
     from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 
-    options = {"model_kwargs": {"file_name": file_name}} if file_name else {}
-    return _ours(HuggingFaceEmbedding(model_name=folder, device="cpu", backend=backend, **options))
+    return _ours(
+        HuggingFaceEmbedding(
+            model_name=folder, device="cpu", backend=backend, model_kwargs=model_kwargs
+        )
+    )
 
 
 def nearfield_bundled(_folder: str) -> Peer:
@@ -196,9 +199,10 @@ PEERS: dict[str, Callable[[str], Peer]] = {
     "fastembed": fastembed,
     "infinity": infinity,
     "nearfield": lambda m: nearfield(m, "native"),
+    "nearfield-int8": lambda m: nearfield(m, "native", dtype="int8"),
     "nearfield-torch": lambda m: nearfield(m, "torch"),
-    "nearfield-onnx": lambda m: nearfield(m, "onnx", ONNX),
-    "nearfield-openvino": lambda m: nearfield(m, "openvino", OPENVINO),
+    "nearfield-onnx": lambda m: nearfield(m, "onnx", file_name=ONNX),
+    "nearfield-openvino": lambda m: nearfield(m, "openvino", file_name=OPENVINO),
     "nearfield-bundled": nearfield_bundled,
     "nearfield-engine": nearfield_engine,
 }

@@ -51,7 +51,8 @@ class HuggingFaceEmbedding(LocalEmbedding):
         target_devices: One entry a process, such as ``["cuda:0", "cuda:1"]``.
         show_progress_bar: Draw a bar on stderr for every call, on a terminal only.
         callback_manager: Accepted for LlamaIndex's sake, not used.
-        model_kwargs: ``file_name``, ``export``, ``provider`` (ONNX), ``ov_config`` (OpenVINO),
+        model_kwargs: ``dtype="int8"`` (native: faster, vectors within a cosine of about 0.997),
+            ``file_name``, ``export``, ``provider`` (ONNX), ``ov_config`` (OpenVINO),
             ``dtype`` or ``torch_dtype`` and whatever else transformers takes (torch).
         truncate_dim: Keep so many leading numbers of each vector.
         similarity_fn_name: ``"cosine"``, ``"dot"`` or ``"euclidean"``, in place of the model's own.
@@ -215,10 +216,11 @@ class HuggingFaceEmbedding(LocalEmbedding):
     def __repr__(self) -> str:
         """Name the model, the backend, why it was chosen, and the prompts."""
         why = f" ({self.choice.why})" if self.choice.why else ""
+        dtype = ", dtype='int8'" if self._runner.facts.get("dtype") == "int8" else ""
         prompts = f", prompts={self.applied_prompts!r}" if self.applied_prompts != Prompts() else ""
         return (
             f"{type(self).__name__}(model_name={self.model_name!r}, "
-            f"backend={self.backend!r}{why}, dim={self.dim}, "
+            f"backend={self.backend!r}{why}{dtype}, dim={self.dim}, "
             f"max_tokens={self.max_tokens}{prompts})"
         )
 

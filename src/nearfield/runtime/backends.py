@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nearfield.core.settings import Settings
 from nearfield.core.vectors import SimilarityMode
@@ -61,7 +61,8 @@ def load_model(
         )
     if backend == "native":
         head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
-        engine, weights = native_engine(folder, head, options.threads), folder.weight_files
+        engine = native_engine(folder, head, options.threads, options.dtype)
+        weights = folder.weight_files
     else:
         found, weights = (graph, files_of(graph)) if graph else _graph(folder, backend, options)
         engine = _graph_engine(folder, backend, found, options)
@@ -71,6 +72,7 @@ def load_model(
         engine,
         backend=backend,
         weights=weights,
+        facts={"dtype": "int8"} if backend == "native" and options.dtype == "int8" else None,
         mode=mode,
         on_truncation=options.on_truncation,
     )
@@ -97,13 +99,19 @@ def trained_similarity(folder: ModelFolder, asked: str | None = None) -> Similar
         raise ConfigError(message) from error
 
 
-def native_engine(folder: ModelFolder, head: Head, threads: int | None) -> Engine:
+def native_engine(
+    folder: ModelFolder,
+    head: Head,
+    threads: int | None,
+    dtype: Literal["float32", "int8"] = "float32",
+) -> Engine:
     """Load a folder's weights into the native engine.
 
     Args:
         folder: The folder.
         head: What follows the encoder.
         threads: How many threads a call uses; all cores when ``None``.
+        dtype: ``"int8"`` lets products be of fewer bits where this processor is faster so.
 
     Raises:
         ModelLoadError: The architecture is not supported, or weights are missing or damaged.
@@ -114,7 +122,7 @@ def native_engine(folder: ModelFolder, head: Head, threads: int | None) -> Engin
     with naming(folder.path):
         tensors = folder.tensors()
         encoder = read_encoder(folder.config, tensors, release=tensors.release)
-        return NativeEngine(encoder, head, threads=threads)
+        return NativeEngine(encoder, head, threads=threads, dtype=dtype)
 
 
 def _graph(

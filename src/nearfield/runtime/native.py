@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Activation", "Dense", "Head", "NativeEngine", "Pooling", "engine_facts", "select_isa"]
 
 REFERENCE: Final = "numpy reference"
+INT8_SETS: Final = "-int8"
+"""Ends the names of kernel sets with products of 8 bits, which run only where asked for."""
 # As the C side numbers them.
 _ACTIVATIONS: Final = {"gelu": 1, "gelu_tanh": 2, "relu": 3}
 _POOLINGS: Final = tuple(Pooling)
@@ -78,21 +80,29 @@ def select_isa(name: str | None) -> None:
     _chosen = name
 
 
-def instruction_set() -> str:
-    """Name the kernel set in use."""
-    return _chosen or next(iter(instruction_sets()), REFERENCE)
+def instruction_set(dtype: Literal["float32", "int8"] = "float32") -> str:
+    """Name the kernel set in use.
+
+    Args:
+        dtype: What is asked of the vectors; ``"int8"`` allows products of 8 bits, which
+            a processor has that multiplies them faster.
+    """
+    allowed = (name for name in instruction_sets() if _allows(dtype, name))
+    return _chosen or next(allowed, REFERENCE)
 
 
 def engine_facts() -> dict[str, Any]:
     """Say what runs the native engine on this machine.
 
     Returns:
-        ``compiled`` (bool), ``instruction_set`` (in use), ``available`` (all that this
-        processor can run, best first), ``threads`` (used when none are asked for).
+        ``compiled`` (bool), ``instruction_set`` (in use), ``instruction_set_int8`` (where
+        ``dtype="int8"`` is asked for), ``available`` (all that this processor can run, best
+        first), ``threads`` (used when none are asked for).
     """
     return {
         "compiled": _engine is not None,
         "instruction_set": instruction_set(),
+        "instruction_set_int8": instruction_set("int8"),
         "available": instruction_sets(),
         "threads": available_cores(),
     }
@@ -108,18 +118,27 @@ class NativeEngine:
             lies; all else is copied, so a mapped file may be given back.
         head: What follows the encoder.
         threads: How many threads a call uses; all available cores when not given.
+        dtype: ``"int8"`` lets products be of 7 to 8 bits where this processor is faster with
+            them: cosine to the exact vectors about 0.997.
 
     Raises:
         ConfigError: The head does not fit the encoder, or ``threads`` is below 1.
         ModelLoadError: A weight is NaN or infinite, or a layer is not as configured.
     """
 
-    def __init__(self, encoder: Encoder, head: Head, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Head,
+        *,
+        threads: int | None = None,
+        dtype: Literal["float32", "int8"] = "float32",
+    ) -> None:
         self.dim = head.dim(encoder.hidden)
         self._encoder = encoder
         self._head = head
         self._threads = _checked_threads(threads)
-        self._isa = instruction_set()
+        self._isa = instruction_set(dtype)
         self._model: Any = None
         if _engine is None:
             _warn_once()
@@ -208,6 +227,10 @@ class NativeEngine:
             self._model, head, texts.ids, texts.positions, texts.types, texts.lengths,
             skip, threads, out,
         )  # fmt: skip
+
+
+def _allows(dtype: str, name: str) -> bool:
+    return dtype == "int8" or not name.endswith(INT8_SETS)
 
 
 def _build(engine: ModuleType, isa: str, encoder: Encoder, threads: int) -> Any:

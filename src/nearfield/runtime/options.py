@@ -19,11 +19,12 @@ BACKENDS: tuple[Backend, ...] = ("native", "torch", "onnx", "openvino")
 _ONNX_KEYS = {"provider", "providers", "provider_options", "session_options"}
 _FILE_KEYS = {"file_name", "subfolder", "export"}
 MODEL_KWARGS = {
-    "native": set[str](),
+    "native": {"dtype"},
     "onnx": _FILE_KEYS | _ONNX_KEYS,
     "openvino": _FILE_KEYS | {"ov_config"},
 }
 """The keys of ``model_kwargs`` that each backend but torch takes."""
+NATIVE_DTYPES = ("float32", "int8")
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,25 @@ class Options:
             named = f"model_kwargs[{strange[0]!r}]" if strange else repr(next(iter(self.further)))
             message = f"backend={backend!r} takes no {named}. Leave it out, or use backend='torch'."
             raise TypeError(message)
+        if backend == "native":
+            self._check_native()
+
+    def _check_native(self) -> None:
         other = self.other_device
-        if backend == "native" and other is not None:
+        if other is not None:
             message = f"backend='native' runs on the CPU, not on {other!r}. Use backend='torch'."
             raise ConfigError(message)
+        if self.dtype not in NATIVE_DTYPES:
+            message = (
+                f"backend='native' computes in dtype 'float32' or 'int8', not {self.dtype!r}. "
+                "Use backend='torch' for other types."
+            )
+            raise ConfigError(message)
+
+    @property
+    def dtype(self) -> Any:
+        """The number type asked for; ``"float32"`` where none is."""
+        return self.model_kwargs.get("dtype", "float32")
 
     @property
     def other_device(self) -> str | None:
@@ -146,6 +162,8 @@ def choose_by_keywords(options: Options) -> Choice | None:
         return Choice("onnx", "for model_kwargs")
     if file_name.endswith(".xml") or "ov_config" in kwargs:
         return Choice("openvino", "for model_kwargs")
+    if set(kwargs) == {"dtype"} and options.dtype == "int8":
+        return Choice("native", "for model_kwargs['dtype']")
     if kwargs:
         return Choice("torch", f"for model_kwargs[{next(iter(kwargs))!r}]")
     other = options.other_device

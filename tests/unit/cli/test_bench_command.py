@@ -15,14 +15,16 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from nearfield.cli.bench.candidates import candidates, widen_bundled
+from nearfield.cli.bench.candidates import candidates, installed, widen_bundled
 from nearfield.cli.bench.measure import Measured, ModelResult, measure
 from nearfield.cli.bench.plot import draw_png, draw_svg
 from nearfield.cli.bench.table import lay_out
+from nearfield.cli.bench.worker import load
 from nearfield.cli.bench.workloads import PLANETS, QUESTION, Counts, make_workloads
 from nearfield.core.vectors import similarity
 from nearfield.embeddings.bundled import BundledEmbedding
 from nearfield.embeddings.huggingface import HuggingFaceEmbedding
+from nearfield.runtime.native import engine_facts
 
 BERT = Path(__file__).parents[2] / "data" / "models" / "bert"
 NEARFIELD = Path(sys.executable).with_name("nearfield")
@@ -133,6 +135,16 @@ def test_a_backend_is_measured_in_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.onnx
+def test_products_of_8_bits_have_a_row_where_the_processor_has_them(tmp_path):
+    facts = engine_facts()
+    differ = facts["instruction_set_int8"] != facts["instruction_set"]
+    assert ("native-int8" in installed()) == differ
+    text = "Which planet is known as the Red Planet?"
+    rounded = load("local", "native-int8", str(BERT)).encode([text])
+    exact = load("local", "native", str(BERT)).encode([text])
+    assert (rounded != exact).any() == differ
+
+
 def test_backends_are_compared_with_the_most_exact(tmp_path):
     result = measure(
         candidates(str(BERT), ["native", "onnx"], tmp_path),

@@ -223,6 +223,20 @@ def test_a_model_that_may_not_ask_the_hub_may_not_after_pickling_either(tmp_path
     assert str(tmp_path / "hub") in str(caught.value)
 
 
+def test_products_of_8_bits_are_asked_for_shown_and_part_of_the_fingerprint():
+    exact = HuggingFaceEmbedding(str(BERT))
+    rounded = HuggingFaceEmbedding(str(BERT), model_kwargs={"dtype": "int8"})
+    assert "backend='native' (for model_kwargs['dtype']), dtype='int8', dim" in repr(rounded)
+    assert "dtype" not in repr(exact)
+    assert rounded.fingerprint != exact.fingerprint
+    named = HuggingFaceEmbedding(str(BERT), backend="native", model_kwargs={"dtype": "float32"})
+    assert named.fingerprint == exact.fingerprint
+    text = ["it is raining cats and dogs"]
+    assert (exact.encode(text) @ rounded.encode(text).T).item() > 0.98
+    again = pickle.loads(pickle.dumps(rounded))
+    np.testing.assert_array_equal(again.encode(text), rounded.encode(text))
+
+
 def test_no_threads_at_all_is_refused():
     with pytest.raises(ConfigError, match="threads must be a whole number of at least 1, not 0"):
         HuggingFaceEmbedding(str(BERT), threads=0)

@@ -38,6 +38,9 @@ def test_a_named_backend_is_taken():
         ({"target_devices": ("cuda:0", "cuda:1")}, "torch"),
         ({"further": {"similarity_fn_name": "dot"}}, "torch"),
         ({"model_kwargs": {"torch_dtype": "float16"}}, "torch"),
+        ({"model_kwargs": {"dtype": "float16"}}, "torch"),
+        ({"model_kwargs": {"dtype": "int8"}}, "native"),
+        ({"model_kwargs": {"dtype": "int8", "attn_implementation": "sdpa"}}, "torch"),
         ({"model_kwargs": {"attn_implementation": "sdpa"}}, "torch"),
         ({"model_kwargs": {"file_name": "model_O3.onnx"}}, "onnx"),
         ({"model_kwargs": {"provider": "CPUExecutionProvider"}}, "onnx"),
@@ -73,6 +76,7 @@ def test_an_unknown_keyword_is_refused_where_the_backend_was_named(backend):
         {"truncate_dim": -1},
         {"threads": 0},
         {"backend": "native", "device": "cuda"},
+        {"backend": "native", "model_kwargs": {"dtype": "float16"}},
     ],
 )
 def test_what_cannot_be_is_refused(facts):

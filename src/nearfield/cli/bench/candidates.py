@@ -18,6 +18,7 @@ STATIC = "static"
 # The library that tells for a backend; the native engine is always here.
 LIBRARIES = {
     "native": "numpy",
+    "native-int8": "numpy",
     "torch": "sentence_transformers",
     "onnx": "onnxruntime",
     "openvino": "openvino",
@@ -44,8 +45,12 @@ class Candidate:
 
 
 def installed() -> list[str]:
-    """Name the backends whose library is here."""
-    return [backend for backend, library in LIBRARIES.items() if find_spec(library)]
+    """Name the backends whose library is here, and which differ on this processor."""
+    from nearfield.runtime.native import engine_facts  # noqa: PLC0415
+
+    facts = engine_facts()
+    same = {"native-int8"} if facts["instruction_set_int8"] == facts["instruction_set"] else set()
+    return [name for name, library in LIBRARIES.items() if name not in same and find_spec(library)]
 
 
 def candidates(model: str, backends: Sequence[str], scratch: Path) -> list[Candidate]:

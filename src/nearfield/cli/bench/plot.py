@@ -19,7 +19,13 @@ WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 80, 40, 40, 66
 # Nearer than float32 can tell is drawn as this.
 LEAST_DISTANCE = 1e-7
-COLOURS = {"native": "#c0392b", "torch": "#2c5f8a", "onnx": "#3a7d44", "openvino": "#8e5ea2"}
+COLOURS = {
+    "native": "#c0392b",
+    "native-int8": "#e08e79",
+    "torch": "#2c5f8a",
+    "onnx": "#3a7d44",
+    "openvino": "#8e5ea2",
+}
 INK, GRID, OTHER_COLOUR = "#000000", "#dddddd", "#666666"
 SIZE, TITLE_SIZE = 12, 15
 RADIUS = 5

@@ -42,7 +42,7 @@ def load(provider: str, backend: str, name: str) -> LocalEmbedding:
 
     Args:
         provider: ``"bundled"``, ``"local"`` or ``"static"``.
-        backend: The backend, for ``"local"``.
+        backend: The backend, for ``"local"``, with its number type: ``"native-int8"``.
         name: The model's folder or name.
     """
     # Each import here, for its time belongs to the loading.
@@ -56,7 +56,9 @@ def load(provider: str, backend: str, name: str) -> LocalEmbedding:
         return StaticEmbedding(name, on_truncation="ignore")
     from nearfield.embeddings.huggingface import HuggingFaceEmbedding  # noqa: PLC0415
 
-    return HuggingFaceEmbedding(name, backend=backend, on_truncation="ignore")
+    backend, _, dtype = backend.partition("-")
+    options = {"dtype": dtype} if dtype else {}
+    return HuggingFaceEmbedding(name, backend=backend, model_kwargs=options, on_truncation="ignore")
 
 
 def answer(

@@ -11,7 +11,7 @@ static int has_avxvnni(void) {
 #endif
 
 const struct kernels *const *available_kernels(void) {
-  static const struct kernels *found[5];
+  static const struct kernels *found[6];
   if (found[0]) return found;
   int n = 0;
 #ifdef HAVE_X86_KERNELS
@@ -24,7 +24,7 @@ const struct kernels *const *available_kernels(void) {
 #ifdef HAVE_AVXVNNI_KERNELS
   if (avx2 && has_avxvnni()) found[n++] = &avxvnni_kernels;
 #endif
-  if (avx2) found[n++] = &avx2_kernels;
+  if (avx2) found[n++] = &avx2_int8_kernels, found[n++] = &avx2_kernels;
 #endif
   found[n] = &portable_kernels;
   return found;

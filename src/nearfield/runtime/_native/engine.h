@@ -7,6 +7,7 @@
  *   threads.c           the pool of threads
  *   dispatch.c          which kernels this processor can run
  *   kernels_*.c         the inner loops, one file per instruction set
+ *   products_8_avx2.h   AVX2's products of 8-bit numbers
  *   vectors_256.h       vectors of 256 bits, shared by the two sets that have no longer ones
  *   float_kernels.h     the loops over floats, shared by all of those files
  */
@@ -20,27 +21,21 @@
 #define PANEL 16      /* columns of a weight panel */
 #define GROUP 32      /* columns that one thread takes at a time: two panels */
 #define MAX_TILE 12   /* most rows of a tile in any instruction set */
-#define BLOCK 384     /* inputs that share a scale; products of more are added as floats */
 
 static inline int round_up(int n, int step) { return (n + step - 1) / step * step; }
-/* Blocks of a row of so many numbers: where one begins, and how many it has. */
-static inline int blocks_of(int inputs) { return (inputs + BLOCK - 1) / BLOCK; }
-static inline int block_width(int inputs, int block) {
-  int left = inputs - block * BLOCK;
-  return left < BLOCK ? left : BLOCK;
-}
 
 /* ------------------------------------------------------------- kernels */
 
 enum activation { IDENTITY, GELU, GELU_TANH, RELU };
 
 /* One row of W times many columns: y = act(x W^T + bias) + residual.
- * weight: panels of PANEL outputs; in a panel, pairs of inputs: [inputs / 2][PANEL][2]. */
+ * weight: panels of PANEL outputs; in a panel, those inputs together that fill 32 bits, n of
+ * them: [inputs / n][PANEL][n]. */
 struct linear {
   int outputs, inputs; /* multiples of GROUP */
-  int16_t *weight;
+  char *weight;
   float *scale;        /* [blocks][outputs] */
-  int32_t *own;        /* [blocks][outputs] own products, where the kernels want them */
+  int32_t *own;        /* [blocks][outputs] what a tile takes off, where the kernels do */
   float *bias;         /* per output */
 };
 
@@ -48,21 +43,24 @@ struct kernels {
   const char *name;
   int tile_rows, tile_columns; /* of integer products */
   int float_rows;              /* of float products */
+  int bytes;                   /* of a whole number: 2, or 1 for those who asked for less */
+  int block;                   /* inputs that share a scale; products of more add as floats */
   float most_x, most_weight;   /* the largest whole number a row of x, or of weights, may hold */
-  /* Integer products of `rows` (at most tile_rows) rows of x with tile_columns outputs,
-   * over a block of inputs; panels of weights lie `panel` apart. */
-  void (*tile)(const int16_t *x, ptrdiff_t stride, const int32_t *own_x, const int16_t *weight,
+  /* Integer products of `rows` (at most tile_rows) rows of x, `stride` numbers apart, with
+   * tile_columns outputs, over a block of inputs; panels of weights lie `panel` numbers apart. */
+  void (*tile)(const void *x, ptrdiff_t stride, const int32_t *own_x, const void *weight,
                ptrdiff_t panel, const int32_t *own_weight, int inputs, int rows, int32_t *sums);
-  /* What a tile takes off: the products of a block's own numbers, two and two. NULL where
-   * tiles multiply plainly; then nothing is taken off. */
-  int32_t (*own_products)(const int16_t *q, int width);
+  /* What a tile takes off, known from a block of a row of x, or of weights, alone. NULL where
+   * nothing is. */
+  int32_t (*own_x)(const void *q, int width), (*own_weight)(const void *q, int width);
   /* Those sums to floats: scales, what they are added to (the bias for all rows, or rows
    * `before_stride` apart), activation, residual (or NULL). */
   void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
                  const float *before, ptrdiff_t before_stride, enum activation activation,
                  const float *residual, float *y, ptrdiff_t stride);
   /* One block of a row to whole numbers up to `largest`; NaN or infinity makes the scale NaN. */
-  void (*quantise)(const float *x, int width, float largest, int16_t *q, float *scale);
+  void (*quantise)(const float *x, int width, float largest, void *q, float *scale);
+  void (*quantise_weight)(const float *x, int width, float largest, void *q, float *scale);
   /* One row to mean 0 and variance 1 over `hidden`; beyond it, up to width, all is 0. */
   void (*normalise)(float *x, int hidden, int width, const float *weight, const float *bias,
                     float epsilon);
@@ -77,12 +75,21 @@ struct kernels {
                     ptrdiff_t ldt);
 };
 
+/* Blocks of a row of so many numbers, and how many numbers one of them has. */
+static inline int blocks_of(const struct kernels *kernels, int inputs) {
+  return (inputs + kernels->block - 1) / kernels->block;
+}
+static inline int block_width(const struct kernels *kernels, int inputs, int block) {
+  int left = inputs - block * kernels->block;
+  return left < kernels->block ? left : kernels->block;
+}
+
 /* All kernel sets this processor can run, best first, then NULL. */
 const struct kernels *const *available_kernels(void);
 extern const struct kernels portable_kernels;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAVE_X86_KERNELS 1
-extern const struct kernels avx2_kernels;
+extern const struct kernels avx2_kernels, avx2_int8_kernels;
 extern const struct kernels avx512_kernels;
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11 /* older ones do not know it */
 #define HAVE_AVXVNNI_KERNELS 1
@@ -133,7 +140,7 @@ void widen_row(const struct table *table, int row, float *to);
 
 struct layer {
   struct linear qkv, mix, inner, outer;
-  int16_t *weights; /* of all four, in one block */
+  char *weights; /* of all four, in one block */
   float *norms; /* attention norm weight, bias, output norm weight, bias: width each */
 };
 

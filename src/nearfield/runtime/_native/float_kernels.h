@@ -97,8 +97,7 @@ TARGET static void finish(const int32_t *sums, int rows, const float *row_scale,
 #undef EACH_ROW
 }
 
-TARGET static void quantise(const float *x, int width, float largest, int16_t *q,
-                            float *scale) {
+TARGET static void quantise(const float *x, int width, float largest, void *q, float *scale) {
   vec most0 = v_all(0), most1 = v_all(0), sum0 = v_all(0), sum1 = v_all(0);
   for (int k = 0; k < width; k += 2 * WIDTH) {
     vec a = v_load(x + k), b = v_load(x + k + WIDTH);
@@ -110,12 +109,13 @@ TARGET static void quantise(const float *x, int width, float largest, int16_t *q
   float most = v_largest(v_max(most0, most1)), sum = v_sum(v_add(sum0, sum1));
   if (!(sum <= FLT_MAX) || sum < 1e-30f) { /* not finite, or nothing to tell from zero */
     *scale = sum <= FLT_MAX ? 0 : NAN;
-    memset(q, 0, sizeof *q * (size_t)width);
+    memset(q, 0, sizeof(int16_t) * (size_t)width);
     return;
   }
   float by = fminf(largest / most, (LONGEST - 0.5f * sqrtf((float)width)) / sqrtf(sum));
   *scale = 1 / by;
-  for (int k = 0; k < width; k += WIDTH) v_to_int16(q + k, v_mul(v_load(x + k), v_all(by)));
+  for (int k = 0; k < width; k += WIDTH)
+    v_to_int16((int16_t *)q + k, v_mul(v_load(x + k), v_all(by)));
 }
 
 TARGET static void normalise(float *x, int hidden, int width, const float *weight,
@@ -224,10 +224,13 @@ TARGET static void transpose(const float *from, ptrdiff_t ldf, int rows, int col
 /* A set that multiplies plainly uses all 16 bits. */
 #define PLAIN .most_x = 32767, .most_weight = 32767
 
+#define FLOAT_KERNELS                                                                        \
+  .float_rows = FLOAT_ROWS, .finish = finish, .normalise = normalise, .multiply = multiply,  \
+  .softmax = softmax, .transpose = transpose
+
 #define KERNELS(label, ...)                                                                  \
   {                                                                                          \
-    .name = label, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS,                     \
-    .float_rows = FLOAT_ROWS, .tile = tile, .finish = finish, .quantise = quantise,          \
-    .normalise = normalise, .multiply = multiply, .softmax = softmax,                        \
-    .transpose = transpose, __VA_ARGS__                                                      \
+    .name = label, .bytes = 2, .block = 384, .tile_rows = TILE_ROWS,                         \
+    .tile_columns = TILE_COLUMNS, .tile = tile, .quantise = quantise,                        \
+    .quantise_weight = quantise, FLOAT_KERNELS, __VA_ARGS__                                  \
   }

@@ -18,9 +18,9 @@ struct workspace {
   float *x;          /* [tokens][width]   the residual stream */
   float *big;        /* [tokens][3 mixed] queries, keys, values; or [tokens][inner] */
   float *mixed;      /* [tokens][mixed]   what attention gathered */
-  int16_t *q;        /* [tokens][widest]  the present matrix product's input */
+  char *q;           /* [tokens][widest]  the present matrix product's input */
   float *scale;      /* [blocks][tokens]  the scales of its rows' blocks */
-  int32_t *own;      /* [blocks][tokens]  their own products, where the kernels want them */
+  int32_t *own;      /* [blocks][tokens]  what tiles take off for them, where the kernels do */
 };
 
 struct item {
@@ -82,13 +82,13 @@ static void all(const struct run *run, step step, int units, int least) {
 
 static void quantise_row(const struct run *run, const float *x, int width, int row) {
   const struct kernels *kernels = run->kernels;
-  for (int b = 0; b < blocks_of(width); b++) {
-    ptrdiff_t at = (ptrdiff_t)row * width + b * BLOCK;
+  for (int b = 0; b < blocks_of(kernels, width); b++) {
+    ptrdiff_t at = (ptrdiff_t)row * width + b * kernels->block;
     ptrdiff_t block = (ptrdiff_t)b * run->item->tokens + row;
-    int16_t *q = run->w->q + at;
-    kernels->quantise(x + at, block_width(width, b), kernels->most_x, q, run->w->scale + block);
-    if (kernels->own_products)
-      run->w->own[block] = kernels->own_products(q, block_width(width, b));
+    char *q = run->w->q + at * kernels->bytes;
+    int numbers = block_width(kernels, width, b);
+    kernels->quantise(x + at, numbers, kernels->most_x, q, run->w->scale + block);
+    if (kernels->own_x) run->w->own[block] = kernels->own_x(q, numbers);
   }
 }
 
@@ -101,17 +101,21 @@ static void matrix_product(const struct run *run, const struct linear *linear,
   const struct workspace *w = run->w;
   int32_t sums[MAX_TILE * GROUP];
   int tokens = run->item->tokens, columns = kernels->tile_columns, inputs = linear->inputs;
-  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows, blocks = blocks_of(inputs);
+  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
+  int blocks = blocks_of(kernels, inputs);
   for (int n = a * GROUP; n < b * GROUP; n += columns)
     for (int k = 0; k < blocks; k++) {
-      const int16_t *weight = linear->weight + (ptrdiff_t)n * inputs + k * BLOCK * PANEL;
+      ptrdiff_t start = (ptrdiff_t)k * kernels->block;
+      const char *weight =
+          linear->weight + ((ptrdiff_t)n * inputs + start * PANEL) * kernels->bytes;
       const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
       const int32_t *own = linear->own + (ptrdiff_t)k * linear->outputs + n;
       for (int t = 0; t < tiles; t++) {
         int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
         ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n, block = (ptrdiff_t)k * tokens + m;
-        kernels->tile(w->q + (ptrdiff_t)m * inputs + k * BLOCK, inputs, w->own + block, weight,
-                      (ptrdiff_t)PANEL * inputs, own, block_width(inputs, k), rows, sums);
+        kernels->tile(w->q + ((ptrdiff_t)m * inputs + start) * kernels->bytes, inputs,
+                      w->own + block, weight, (ptrdiff_t)PANEL * inputs, own,
+                      block_width(kernels, inputs, k), rows, sums);
         kernels->finish(sums, rows, w->scale + block, scale,
                         k ? y + at : linear->bias + n, k ? linear->outputs : 0,
                         k == blocks - 1 ? activation : IDENTITY,
@@ -329,9 +333,10 @@ static int allocate(struct job *job, int threads, void **blocks) {
   job->key_floats = padded * (size_t)model->head_size;
   size_t scratch = job->key_floats + MAX_TILE * padded;
   if (head > scratch) scratch = head;
+  size_t scales = n * (size_t)blocks_of(model->kernels, widest);
   size_t sizes[] = {n * (size_t)model->width * 4, n * big * 4, n * (size_t)model->mixed * 4,
-                    n * (size_t)widest * 2, n * (size_t)blocks_of(widest) * 4,
-                    n * (size_t)blocks_of(widest) * 4, scratch * 4};
+                    n * (size_t)(widest * model->kernels->bytes), scales * 4, scales * 4,
+                    scratch * 4};
   size_t total = 0;
   for (int i = 0; i < 7; i++) total += sizes[i] = (sizes[i] + 127) / 64 * 64;
   for (int t = 0; t < threads; t++) {
@@ -340,7 +345,7 @@ static int allocate(struct job *job, int threads, void **blocks) {
     char *part[7];
     for (int i = 0; i < 7; block += sizes[i++]) part[i] = block;
     job->workspaces[t] = (struct workspace){(float *)part[0], (float *)part[1], (float *)part[2],
-                                            (int16_t *)part[3], (float *)part[4],
+                                            part[3], (float *)part[4],
                                             (int32_t *)part[5]};
     job->scratch[t] = (float *)part[6];
   }

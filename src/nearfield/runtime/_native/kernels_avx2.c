@@ -59,10 +59,11 @@
 
 #include "float_kernels.h"
 
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x,
-                        const int16_t *weight, ptrdiff_t panel, const int32_t *own_weight,
+TARGET static void tile(const void *rows_of_x, ptrdiff_t stride, const int32_t *own_x,
+                        const void *weight, ptrdiff_t panel, const int32_t *own_weight,
                         int inputs, int rows, int32_t *sums) {
   (void)panel; /* a tile has the columns of one */
+  const int16_t *x = rows_of_x;
   const ptrdiff_t s = stride * (ptrdiff_t)sizeof *x;
   const int16_t *last = x + 3 * stride; /* the fourth row: addressing reaches no further */
   int k = inputs;
@@ -87,10 +88,10 @@ TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x
   }
 }
 
-TARGET static int32_t own_products(const int16_t *q, int width) {
+TARGET static int32_t own_products(const void *q, int width) {
   __m256i sum = _mm256_setzero_si256();
   for (int k = 0; k < width; k += 2 * WIDTH) {
-    __m256i x = _mm256_loadu_si256((const __m256i *)(q + k));
+    __m256i x = _mm256_loadu_si256((const __m256i *)((const int16_t *)q + k));
     __m256i neighbours = _mm256_shuffle_epi32(x, 0xB1); /* of two pairs, the second first */
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, neighbours));
   }
@@ -101,5 +102,8 @@ TARGET static int32_t own_products(const int16_t *q, int width) {
 }
 
 const struct kernels avx2_kernels =
-    KERNELS("avx2", .most_x = MOST_X, .most_weight = MOST_WEIGHT, .own_products = own_products);
+    KERNELS("avx2", .most_x = MOST_X, .most_weight = MOST_WEIGHT, .own_x = own_products,
+            .own_weight = own_products);
+
+#include "products_8_avx2.h"
 #endif

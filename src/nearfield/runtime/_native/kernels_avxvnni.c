@@ -47,8 +47,8 @@ LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, in
 
 #include "float_kernels.h"
 
-TARGET static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x,
-                        const int16_t *weight, ptrdiff_t panel, const int32_t *own_weight,
+TARGET static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x,
+                        const void *weight, ptrdiff_t panel, const int32_t *own_weight,
                         int inputs, int rows, int32_t *sums) {
   (void)panel, (void)own_x, (void)own_weight; /* a tile has the columns of one panel */
   switch (rows) {

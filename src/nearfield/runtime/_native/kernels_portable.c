@@ -71,11 +71,11 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
 
 /* Two inputs times four outputs at a time. A weight's pair shares a 32-bit lane: its two
  * halves are taken apart once and used by every row. */
-static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x, const int16_t *weight,
+static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x, const void *weight,
                  ptrdiff_t panel, const int32_t *own_weight, int inputs, int rows, int32_t *sums) {
   (void)panel, (void)own_x, (void)own_weight; /* a tile has the columns of one panel */
   for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
-    const int16_t *w = weight + 2 * j;
+    const int16_t *w = (const int16_t *)weight + 2 * j;
     ivec sum[TILE_ROWS] = {{0}};
     for (int k = 0; k < inputs; k += 2, w += 2 * PANEL) {
       ivec pairs, first, second;
@@ -84,7 +84,7 @@ static void tile(const int16_t *x, ptrdiff_t stride, const int32_t *own_x, const
       second = SECOND_OF(pairs);
 #pragma GCC unroll 4
       for (int r = 0; r < TILE_ROWS; r++) {
-        const int16_t *row = x + (r < rows ? r : 0) * stride + k;
+        const int16_t *row = (const int16_t *)x + (r < rows ? r : 0) * stride + k;
         sum[r] += first * row[0] + second * row[1];
       }
     }

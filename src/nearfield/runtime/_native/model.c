@@ -70,7 +70,7 @@ struct packing {
   struct linear *linear;
   enum part part;
   float *scratch; /* per thread: two rows */
-  int16_t *rows;  /* per thread: PANEL quantised rows */
+  char *rows;     /* per thread: PANEL quantised rows */
   atomic_int next, not_finite;
 };
 
@@ -109,39 +109,40 @@ static void pack(void *context, struct team *team, int rank) {
   struct linear *linear = job->linear;
   int inputs = linear->inputs, panels = linear->outputs / PANEL;
   float *file_row = job->scratch + (size_t)rank * 2 * (size_t)inputs, *row = file_row + inputs;
-  int16_t *rows = job->rows + (size_t)rank * PANEL * (size_t)inputs;
   const struct kernels *kernels = job->model->kernels;
+  size_t row_bytes = (size_t)inputs * (size_t)kernels->bytes;
+  char *rows = job->rows + (size_t)rank * PANEL * row_bytes;
   (void)team;
   for (int p; (p = atomic_fetch_add(&job->next, 1)) < panels;) {
     for (int j = 0; j < PANEL; j++) {
       int n = p * PANEL + j;
       padded_row(job, n, file_row, row, linear->bias + n);
-      for (int b = 0; b < blocks_of(inputs); b++) {
-        ptrdiff_t block = (ptrdiff_t)b * linear->outputs + n;
-        int16_t *q = rows + (ptrdiff_t)j * inputs + b * BLOCK;
-        int width = block_width(inputs, b);
-        kernels->quantise(row + b * BLOCK, width, kernels->most_weight, q, linear->scale + block);
-        linear->own[block] = kernels->own_products ? kernels->own_products(q, width) : 0;
+      for (int b = 0; b < blocks_of(kernels, inputs); b++) {
+        ptrdiff_t block = (ptrdiff_t)b * linear->outputs + n, at = (ptrdiff_t)b * kernels->block;
+        char *q = rows + (size_t)j * row_bytes + at * kernels->bytes;
+        int width = block_width(kernels, inputs, b);
+        kernels->quantise_weight(row + at, width, kernels->most_weight, q, linear->scale + block);
+        linear->own[block] = kernels->own_weight ? kernels->own_weight(q, width) : 0;
         if (!isfinite(linear->scale[block])) job->not_finite = 1;
       }
       if (!isfinite(linear->bias[n])) job->not_finite = 1;
     }
-    int32_t *to = (int32_t *)(linear->weight + (size_t)p * PANEL * (size_t)inputs);
-    for (int k = 0; k < inputs; k += 2, to += PANEL)
-      for (int j = 0; j < PANEL; j++)
-        memcpy(to + j, rows + (ptrdiff_t)j * inputs + k, sizeof *to);
+    int32_t *to = (int32_t *)(linear->weight + (size_t)p * PANEL * row_bytes);
+    for (size_t k = 0; k < row_bytes; k += sizeof *to, to += PANEL)
+      for (size_t j = 0; j < PANEL; j++) memcpy(to + j, rows + j * row_bytes + k, sizeof *to);
   }
 }
 
 static enum build_error build_linear(const struct model *model, const struct layer_source *source,
                                      enum part part, int threads, struct linear *linear) {
   int outputs = linear->outputs, inputs = linear->inputs;
-  linear->scale = aligned(sizeof(float) * (size_t)outputs * (size_t)blocks_of(inputs));
-  linear->own = aligned(sizeof(int32_t) * (size_t)outputs * (size_t)blocks_of(inputs));
+  size_t scales = (size_t)outputs * (size_t)blocks_of(model->kernels, inputs);
+  linear->scale = aligned(sizeof(float) * scales);
+  linear->own = aligned(sizeof(int32_t) * scales);
   linear->bias = aligned(sizeof(float) * (size_t)outputs);
   struct packing job = {.model = model, .source = source, .linear = linear, .part = part};
   job.scratch = aligned(sizeof(float) * 2 * (size_t)threads * (size_t)inputs);
-  job.rows = aligned(sizeof(int16_t) * PANEL * (size_t)threads * (size_t)inputs);
+  job.rows = aligned((size_t)model->kernels->bytes * PANEL * (size_t)threads * (size_t)inputs);
   enum build_error error = OUT_OF_MEMORY;
   if (linear->scale && linear->own && linear->bias && job.scratch && job.rows) {
     run_team(pack, &job, threads);
@@ -166,13 +167,14 @@ enum build_error build_layer(struct model *model, const struct layer_source *sou
   };
   size_t entries = 0;
   for (int i = 0; i < 4; i++) entries += (size_t)parts[i].outputs * (size_t)parts[i].inputs;
-  int16_t *weight = layer->weights = aligned(sizeof *weight * entries);
+  size_t bytes = (size_t)model->kernels->bytes;
+  char *weight = layer->weights = aligned(bytes * entries);
   if (!weight) return OUT_OF_MEMORY;
   for (int i = 0; i < 4; i++) {
     struct linear *linear = parts[i].linear;
     *linear = (struct linear){.outputs = parts[i].outputs, .inputs = parts[i].inputs,
                               .weight = weight};
-    weight += (size_t)linear->outputs * (size_t)linear->inputs;
+    weight += bytes * (size_t)linear->outputs * (size_t)linear->inputs;
     enum build_error error = build_linear(model, source, parts[i].part, threads, linear);
     if (error != BUILT) return error;
   }

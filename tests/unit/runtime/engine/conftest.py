@@ -110,3 +110,24 @@ def isa(request):
     native.select_isa(request.param)
     yield request.param
     native.select_isa(None)
+
+
+def is_int8(name):
+    """Say whether a kernel set multiplies numbers of 8 bits."""
+    return name.endswith(native.INT8_SETS)
+
+
+@pytest.fixture(params=[name for name in native.instruction_sets() if not is_int8(name)])
+def exact_isa(request):
+    """Run the test on every kernel set whose vectors are those of float32."""
+    native.select_isa(request.param)
+    yield request.param
+    native.select_isa(None)
+
+
+@pytest.fixture(params=[name for name in native.instruction_sets() if is_int8(name)])
+def int8_isa(request):
+    """Run the test on every kernel set with products of 8 bits."""
+    native.select_isa(request.param)
+    yield request.param
+    native.select_isa(None)

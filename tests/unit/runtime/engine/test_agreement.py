@@ -1,4 +1,4 @@
-"""Every kernel set against the numpy encoder in double precision."""
+"""Every kernel set of float32's precision against the numpy encoder in double precision."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def worst_cosine(left, right):
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "roberta"])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: str(s["hidden_size"]))
-def test_states_agree_at_every_size(isa, make_encoder, some_texts, sizes, family):
+def test_states_agree_at_every_size(exact_isa, make_encoder, some_texts, sizes, family):
     """Sizes that fill no vector evenly are padded; nothing of it shows."""
     encoder = make_encoder(model_type=family, **sizes)
     for ids, states in zip(
@@ -42,7 +42,7 @@ def test_states_agree_at_every_size(isa, make_encoder, some_texts, sizes, family
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
-def test_every_activation_agrees(isa, make_encoder, some_texts, activation):
+def test_every_activation_agrees(exact_isa, make_encoder, some_texts, activation):
     encoder = make_encoder(hidden_act=activation)
     for ids, states in zip(
         some_texts, NativeEngine(encoder, Head()).states(some_texts), strict=True
@@ -114,7 +114,7 @@ def test_float16_denormals_and_infinities_are_read(make_tensors):
     np.testing.assert_allclose(states, token_states(encoder, [5, 6]), atol=1e-5)
 
 
-def test_the_longest_rows_of_whole_numbers_do_not_overflow(isa, make_tensors, some_texts):
+def test_the_longest_rows_of_whole_numbers_do_not_overflow(exact_isa, make_tensors, some_texts):
     """Weights of one size fill the whole range: their sums come nearest to the bound."""
     config, tensors = make_tensors(hidden_size=128, num_attention_heads=2, intermediate_size=512)
     for name, values in tensors.items():
@@ -128,7 +128,7 @@ def test_the_longest_rows_of_whole_numbers_do_not_overflow(isa, make_tensors, so
         np.testing.assert_allclose(states, token_states(encoder, ids, dtype=np.float64), atol=5e-3)
 
 
-def test_the_largest_numbers_of_both_factors_do_not_overflow(isa, make_tensors):
+def test_the_largest_numbers_of_both_factors_do_not_overflow(exact_isa, make_tensors):
     """The AVX2 set adds an activation to the weight two places on before it multiplies."""
     config, tensors = make_tensors(hidden_size=64, num_attention_heads=2, num_hidden_layers=1)
     for sign in (1, -1):
@@ -142,7 +142,7 @@ def test_the_largest_numbers_of_both_factors_do_not_overflow(isa, make_tensors):
         np.testing.assert_allclose(states, exact, atol=5e-2)
 
 
-def test_a_large_number_takes_precision_from_its_own_block_alone(isa, make_tensors):
+def test_a_large_number_takes_precision_from_its_own_block_alone(exact_isa, make_tensors):
     """Trained models have such columns; they must not coarsen all the others of a row."""
     config, tensors = make_tensors(hidden_size=768, num_attention_heads=12, num_hidden_layers=1)
     tensors["embeddings.LayerNorm.weight"][700] = 100

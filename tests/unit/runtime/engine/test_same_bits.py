@@ -18,12 +18,12 @@ BIG = {"hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 448}
 
 
 @pytest.fixture
-def engine(make_encoder):
+def engine(isa, make_encoder):
     return NativeEngine(make_encoder(model_type="mpnet", num_hidden_layers=3, **BIG), Head())
 
 
 @pytest.fixture
-def alone(isa, engine, some_texts):
+def alone(engine, some_texts):
     """Give each text's vector, embedded by itself on one thread."""
     return np.concatenate([engine.encode([ids], threads=1) for ids in some_texts])
 
