@@ -272,6 +272,16 @@ def test_a_line_separator_inside_a_question_ends_no_line_of_judged_questions(pla
     assert json.loads(output)["scores"]["vector"]["ndcg_at_10"] == 1.0
 
 
+def test_judgements_that_speak_of_other_ids_are_not_scored_as_zero(place):
+    (place / "queries.jsonl").write_text('{"id": "q", "text": "Which planet is red?"}\n', "utf-8")
+    (place / "qrels.tsv").write_text("q\t17\t1\n")
+    words = ["eval", "--queries", "queries.jsonl", "--qrels", "qrels.tsv", "--mode", "vector"]
+    said = refused(*words, cwd=place)
+    assert "'docs/" in said
+    assert "'17'" in said
+    assert "--id-key" in said
+
+
 def test_debug_behind_two_dashes_is_a_text(tmp_path):
     """Options end at ``--``: what follows is embedded, whatever it looks like."""
     code, output, errors = nearfield("embed", "--", "--debug", cwd=tmp_path)

@@ -15,7 +15,7 @@ from nearfield.cli.options import index_option, json_option, model_option, reran
 from nearfield.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nearfield.cli.place import Place
     from nearfield.core.index import VectorStoreIndex
@@ -76,11 +76,12 @@ def command(
     asked = {name: text for name, text in questions.items() if name in judgements}
     reranker = None if rerank is None else resolve_reranker(rerank)
     with open_to_read(index_path, model) as index:
-        scores = {
-            mode: asdict(evaluate(_rankings(index, asked, mode, id_key, reranker), judgements))
-            for mode in modes or MODES
+        rankings = {
+            mode: _rankings(index, asked, mode, id_key, reranker) for mode in modes or MODES
         }
         name = index.embed_model.model_name
+    _refuse_strange_ids(rankings.values(), judgements)
+    scores = {mode: asdict(evaluate(each, judgements)) for mode, each in rankings.items()}
     if as_json:
         print_json({"index": str(index_path), "model": name, "rerank": rerank, "scores": scores})
         return 0
@@ -110,6 +111,21 @@ def _rankings(
         names = [str(one.metadata.get(id_key)) if id_key else one.node.document_id for one in found]
         rankings[name] = list(dict.fromkeys(names))  # two documents may carry one judged id
     return rankings
+
+
+def _refuse_strange_ids(
+    rankings: Iterable[Mapping[str, Sequence[str]]], judgements: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Tell scores of 0 from ids that mean something else in the two files."""
+    found = {name for each in rankings for names in each.values() for name in names}
+    judged = {name for gains in judgements.values() for name in gains}
+    if found and judged and found.isdisjoint(judged):
+        message = (
+            f"Nothing that was found is judged: the index has ids such as {min(found)!r}, the "
+            f"judgements such as {min(judged)!r}. With --id-key NAME the judged id is taken from "
+            "a field of the metadata (see nearfield search --json)."
+        )
+        raise click.ClickException(message)
 
 
 def _questions(path: Path) -> dict[str, str]:
