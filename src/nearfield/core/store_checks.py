@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfield.core.filters import MetadataFilters, as_filters
+from nearfield.core.filter_forms import as_filters
 from nearfield.core.metadata import encode_metadata
 from nearfield.core.vectors import as_matrix, check_top_k
 from nearfield.errors import (
@@ -26,6 +26,7 @@ from nearfield.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nearfield.core.filters import MetadataFilters
     from nearfield.core.store import Capabilities, Entry, Header, QueryMode
     from nearfield.core.vectors import Vectors
 
@@ -157,7 +158,7 @@ def check_query(
         header: The store's header.
         vectors: ``(q, dim)`` or ``(dim,)`` numbers; ``None`` for ``mode="text"``.
         top_k: How many results.
-        filters: Conditions in any form :func:`~nearfield.core.filters.as_filters` takes.
+        filters: Conditions in any form :func:`~nearfield.core.filter_forms.as_filters` takes.
         mode: By vectors or by words.
         texts: The texts of ``mode="text"``.
 

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nearfield.core.filter_forms import as_filters
 from nearfield.core.filters import (
     FilterCondition,
     FilterOperator,
     MetadataFilter,
     MetadataFilters,
-    as_filters,
 )
 from nearfield.errors import ConfigError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from nearfield.core.filters import as_filters
+from nearfield.core.filter_forms import as_filters
 from nearfield.core.schema import QueryBundle
 from nearfield.server.refusal import Refusal
 from nearfield.server.schemas import SearchBody, SearchResult, SearchResults
