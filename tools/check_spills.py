@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 NATIVE = Path(__file__).parents[1] / "src/nearfield/runtime/_native"
 HOT_FUNCTIONS = re.compile(r"(tile|tile_8|multiply)\b")
-PRODUCTS = ("vpdpwssd", "vpmaddwd", "vfmadd")
+PRODUCTS = ("vpdpwssd", "vpdpbusd", "vpmaddwd", "vfmadd")
 FEWEST_LOOPS = 12  # even two instruction sets have at least six heights of integer tile each
 STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp")
 

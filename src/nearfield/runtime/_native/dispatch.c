@@ -11,7 +11,7 @@ static int has_avxvnni(void) {
 #endif
 
 const struct kernels *const *available_kernels(void) {
-  static const struct kernels *found[6];
+  static const struct kernels *found[7];
   if (found[0]) return found;
   int n = 0;
 #ifdef HAVE_X86_KERNELS
@@ -20,7 +20,7 @@ const struct kernels *const *available_kernels(void) {
   if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512vnni"))
-    found[n++] = &avx512_kernels;
+    found[n++] = &avx512_int8_kernels, found[n++] = &avx512_kernels;
 #ifdef HAVE_AVXVNNI_KERNELS
   if (avx2 && has_avxvnni()) found[n++] = &avxvnni_kernels;
 #endif

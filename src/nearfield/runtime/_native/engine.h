@@ -90,7 +90,7 @@ extern const struct kernels portable_kernels;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAVE_X86_KERNELS 1
 extern const struct kernels avx2_kernels, avx2_int8_kernels;
-extern const struct kernels avx512_kernels;
+extern const struct kernels avx512_kernels, avx512_int8_kernels;
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11 /* older ones do not know it */
 #define HAVE_AVXVNNI_KERNELS 1
 extern const struct kernels avxvnni_kernels;

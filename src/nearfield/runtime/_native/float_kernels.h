@@ -4,7 +4,10 @@
  *   TILE_ROWS, TILE_COLUMNS  of an integer tile   FLOAT_ROWS  rows of a float tile
  *   vec        the type, and on it: v_all v_load v_store v_add v_sub v_mul v_div v_fma
  *              v_neg_fma (c - a b) v_max v_min (of NaN and a number: the second operand)
- *              v_round v_scale_by_power (p * 2^n) v_from_int v_to_int16 v_sum v_largest
+ *              v_round v_scale_by_power (p * 2^n) v_from_int v_to_int16 v_sum v_largest,
+ *              and where there are products of 8 bits:
+ *   v_to_32_bytes  32 floats times a number, each then `zero` more
+ *   ZERO_OF_X      what is added to a row's numbers, to make them positive
  *
  * Sums run in an order fixed by the length alone, so that a row gives the same bits
  * whichever rows stand beside it.
@@ -117,6 +120,49 @@ TARGET static void quantise(const float *x, int width, float largest, void *q, f
   for (int k = 0; k < width; k += WIDTH)
     v_to_int16((int16_t *)q + k, v_mul(v_load(x + k), v_all(by)));
 }
+
+#ifdef ZERO_OF_X
+INLINE void quantise_bytes(const float *x, int width, float largest, int zero, char *q,
+                           float *scale) {
+  vec most = v_all(0), sum = v_all(0);
+  for (int k = 0; k < width; k += WIDTH) {
+    vec a = v_load(x + k);
+    most = v_max(most, v_abs(a));
+    sum = v_fma(a, a, sum);
+  }
+  float squares = v_sum(sum), by = 0;
+  *scale = squares <= FLT_MAX ? 0 : NAN;
+  if (squares <= FLT_MAX && squares >= 1e-30f) { /* finite, and more than nothing */
+    *scale = v_largest(most) / largest;
+    by = 1 / *scale;
+  }
+  for (int k = 0; k < width; k += 32) v_to_32_bytes(q + k, x + k, v_all(by), zero);
+}
+
+TARGET static void quantise_x_8(const float *x, int width, float largest, void *q, float *scale) {
+  quantise_bytes(x, width, largest, ZERO_OF_X, q, scale);
+}
+
+TARGET static void quantise_weight_8(const float *x, int width, float largest, void *q,
+                                     float *scale) {
+  quantise_bytes(x, width, largest, 0, q, scale);
+}
+
+/* What is added to each input adds this to a column's sum. */
+TARGET static int32_t own_weight_8(const void *q, int width) {
+  const int8_t *weight = q;
+  int32_t sum = 0;
+  for (int k = 0; k < width; k++) sum += weight[k];
+  return ZERO_OF_X * sum;
+}
+
+#define KERNELS_8(label, ...)                                                                \
+  {                                                                                          \
+    .name = label, .bytes = 1, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS,         \
+    .own_weight = own_weight_8, .quantise = quantise_x_8,                                    \
+    .quantise_weight = quantise_weight_8, FLOAT_KERNELS, __VA_ARGS__                         \
+  }
+#endif
 
 TARGET static void normalise(float *x, int hidden, int width, const float *weight,
                              const float *bias, float epsilon) {

@@ -92,34 +92,39 @@ static void quantise_row(const struct run *run, const float *x, int width, int r
   }
 }
 
-/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height,
- * one block of inputs after the other: those after the first add to what is in y. */
+/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height. The blocks
+ * of a tile are added up beside it: a column of y, whose rows lie far apart, would not stay in
+ * the nearest cache. */
 static void matrix_product(const struct run *run, const struct linear *linear,
                            enum activation activation, const float *residual, float *y, int a,
                            int b) {
   const struct kernels *kernels = run->kernels;
   const struct workspace *w = run->w;
   int32_t sums[MAX_TILE * GROUP];
+  float partial[MAX_TILE * GROUP];
   int tokens = run->item->tokens, columns = kernels->tile_columns, inputs = linear->inputs;
+  if (!tokens) return; /* texts of no tokens */
   int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
-  int blocks = blocks_of(kernels, inputs);
+  int blocks = blocks_of(kernels, inputs), least = tokens / tiles, odd = tokens % tiles;
   for (int n = a * GROUP; n < b * GROUP; n += columns)
-    for (int k = 0; k < blocks; k++) {
-      ptrdiff_t start = (ptrdiff_t)k * kernels->block;
-      const char *weight =
-          linear->weight + ((ptrdiff_t)n * inputs + start * PANEL) * kernels->bytes;
-      const float *scale = linear->scale + (ptrdiff_t)k * linear->outputs + n;
-      const int32_t *own = linear->own + (ptrdiff_t)k * linear->outputs + n;
-      for (int t = 0; t < tiles; t++) {
-        int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
-        ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n, block = (ptrdiff_t)k * tokens + m;
+    for (int m = 0, rows, owed = 0; m < tokens; m += rows) {
+      /* As share() would have it, without its divisions. */
+      rows = least;
+      if ((owed += odd) >= tiles) owed -= tiles, rows++;
+      ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
+      for (int k = 0; k < blocks; k++) {
+        ptrdiff_t start = (ptrdiff_t)k * kernels->block;
+        ptrdiff_t column = (ptrdiff_t)k * linear->outputs + n, row = (ptrdiff_t)k * tokens + m;
+        int last = k == blocks - 1;
         kernels->tile(w->q + ((ptrdiff_t)m * inputs + start) * kernels->bytes, inputs,
-                      w->own + block, weight, (ptrdiff_t)PANEL * inputs, own,
+                      w->own + row,
+                      linear->weight + ((ptrdiff_t)n * inputs + start * PANEL) * kernels->bytes,
+                      (ptrdiff_t)PANEL * inputs, linear->own + column,
                       block_width(kernels, inputs, k), rows, sums);
-        kernels->finish(sums, rows, w->scale + block, scale,
-                        k ? y + at : linear->bias + n, k ? linear->outputs : 0,
-                        k == blocks - 1 ? activation : IDENTITY,
-                        residual && !k ? residual + at : NULL, y + at, linear->outputs);
+        kernels->finish(sums, rows, w->scale + row, linear->scale + column,
+                        k ? partial : linear->bias + n, k ? columns : 0,
+                        last ? activation : IDENTITY, last && residual ? residual + at : NULL,
+                        last ? y + at : partial, last ? linear->outputs : columns);
       }
     }
 }

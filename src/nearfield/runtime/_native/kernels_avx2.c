@@ -18,6 +18,7 @@
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define TILE_ROWS 4
+#define ZERO_OF_X 64 /* of the products of 8 bits */
 #include "vectors_256.h"
 
 /* The larger share goes to activations: some of theirs stand far out of their row. */

@@ -7,11 +7,6 @@
  * multiplications share the widening to 32 bits. The 64 come off through each column's sum.
  * A scale is shared by 128 inputs only, for 7 bits are soon spent on one large number.
  */
-#define MOST_X_8 63
-#define MOST_WEIGHT_8 64
-#define ZERO_OF_X 64
-#define BLOCK_8 128
-
 /* The weights of eight inputs: three vectors in ymm8 to 10, the fourth is read from memory each
  * time, for ymm11 holds ones and 12 to 15 what is being multiplied. */
 #define WEIGHTS_8(w1a, w1b, w2a)                                                             \
@@ -72,52 +67,5 @@ TARGET static void tile_8(const void *rows_of_x, ptrdiff_t stride, const int32_t
   }
 }
 
-/* 32 floats to bytes, each `zero` more than the number it stands for. */
-LEAF void to_bytes(const float *x, vec by, int zero, char *q) {
-  __m256i n[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) n[i] = _mm256_cvtps_epi32(v_mul(v_load(x + i * WIDTH), by));
-  __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
-  /* Packing works in halves of 128 bits. */
-  packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-  _mm256_storeu_si256((__m256i *)q, _mm256_add_epi8(packed, _mm256_set1_epi8((char)zero)));
-}
-
-LEAF void quantise_bytes(const float *x, int width, float largest, int zero, char *q, float *scale) {
-  vec most = v_all(0), sum = v_all(0);
-  for (int k = 0; k < width; k += WIDTH) {
-    vec a = v_load(x + k);
-    most = v_max(most, v_abs(a));
-    sum = v_fma(a, a, sum);
-  }
-  float squares = v_sum(sum), by = 0;
-  *scale = squares <= FLT_MAX ? 0 : NAN;
-  if (squares <= FLT_MAX && squares >= 1e-30f) { /* finite, and more than nothing */
-    *scale = v_largest(most) / largest;
-    by = 1 / *scale;
-  }
-  for (int k = 0; k < width; k += 4 * WIDTH) to_bytes(x + k, v_all(by), zero, q + k);
-}
-
-TARGET static void quantise_x_8(const float *x, int width, float largest, void *q, float *scale) {
-  quantise_bytes(x, width, largest, ZERO_OF_X, q, scale);
-}
-
-TARGET static void quantise_weight_8(const float *x, int width, float largest, void *q,
-                                     float *scale) {
-  quantise_bytes(x, width, largest, 0, q, scale);
-}
-
-/* What the 64 added to each input add to a column's sum. */
-TARGET static int32_t own_weight_8(const void *q, int width) {
-  const int8_t *weight = q;
-  int32_t sum = 0;
-  for (int k = 0; k < width; k++) sum += weight[k];
-  return ZERO_OF_X * sum;
-}
-
-const struct kernels avx2_int8_kernels = {
-    .name = "avx2-int8", .bytes = 1, .block = BLOCK_8, .tile_rows = TILE_ROWS,
-    .tile_columns = TILE_COLUMNS, .most_x = MOST_X_8, .most_weight = MOST_WEIGHT_8, .tile = tile_8,
-    .own_weight = own_weight_8, .quantise = quantise_x_8, .quantise_weight = quantise_weight_8,
-    FLOAT_KERNELS};
+const struct kernels avx2_int8_kernels = KERNELS_8("avx2-int8", .block = 128, .most_x = 63,
+                                                   .most_weight = 64, .tile = tile_8);

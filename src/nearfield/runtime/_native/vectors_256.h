@@ -39,6 +39,16 @@ LEAF void v_to_int16(int16_t *p, vec x) {
   __m128i low = _mm256_castsi256_si128(whole), high = _mm256_extracti128_si256(whole, 1);
   _mm_storeu_si128((__m128i *)p, _mm_packs_epi32(low, high));
 }
+LEAF void v_to_32_bytes(char *p, const float *x, vec by, int zero) {
+  __m256i n[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) n[i] = _mm256_cvtps_epi32(v_mul(v_load(x + i * WIDTH), by));
+  __m256i low = _mm256_packs_epi32(n[0], n[1]), high = _mm256_packs_epi32(n[2], n[3]);
+  /* Packing works in halves of 128 bits. */
+  __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high),
+                                               _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm256_storeu_si256((__m256i *)p, _mm256_add_epi8(packed, _mm256_set1_epi8((char)zero)));
+}
 LEAF float v_sum(vec x) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));

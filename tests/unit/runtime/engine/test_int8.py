@@ -10,7 +10,8 @@ from nearfield.runtime.architectures import read_encoder
 from nearfield.runtime.native import Head, NativeEngine
 from nearfield.runtime.reference import token_states
 
-BLOCK, MOST_X, MOST_WEIGHT = 128, 63, 64
+# Numbers that share a scale, and the largest whole number of an input and of a weight.
+ROUNDING = {"avx2-int8": (128, 63, 64), "avx512-vnni-int8": (384, 127, 127)}
 # Heads fill whole panels: the others are spread out, and then blocks begin elsewhere.
 SIZES = [
     {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 37},
@@ -20,24 +21,25 @@ SIZES = [
 ]
 
 
-def rounded(rows, most):
+def rounded(rows, width, most):
     """Round rows to whole numbers of so many steps a block, and give what these stand for."""
     rows, result = rows.astype(np.float32), np.empty(rows.shape)
-    for start in range(0, rows.shape[1], BLOCK):
-        block = rows[:, start : start + BLOCK]
+    for start in range(0, rows.shape[1], width):
+        block = rows[:, start : start + width]
         scale = np.abs(block).max(axis=1, keepdims=True) / np.float32(most)
         scale[scale == 0] = 1
-        result[:, start : start + BLOCK] = np.rint(block * (1 / scale)) * scale.astype(float)
+        result[:, start : start + width] = np.rint(block * (1 / scale)) * scale.astype(float)
     return result
 
 
 @pytest.fixture
-def in_bytes(monkeypatch):
-    """Let numpy's encoder round the factors of its matrix products as the 8-bit sets do."""
+def in_bytes(int8_isa, monkeypatch):
+    """Let numpy's encoder round the factors of its matrix products as the 8-bit set does."""
+    width, most_x, most_weight = ROUNDING[int8_isa]
 
     def linear(x, part):
-        weight = rounded(part.weight.widen(), MOST_WEIGHT)
-        return rounded(x, MOST_X) @ weight.T + part.bias
+        weight = rounded(part.weight.widen(), width, most_weight)
+        return rounded(x, width, most_x) @ weight.T + part.bias
 
     monkeypatch.setattr(reference, "linear", linear)
 
