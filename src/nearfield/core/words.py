@@ -52,16 +52,26 @@ def add_words(
         rows: Row numbers, not yet there, and their texts.
         table: The name of the index, if :data:`SCHEMA` was changed to another.
     """
-    set_up = dict(connection.execute(f"SELECT k, v FROM {table}_config"))  # noqa: S608
-    for setting, value in _SETTINGS.items():
-        if set_up.get(setting) != value:
-            connection.execute(
-                f"INSERT INTO {table} ({table}, rank) VALUES (?, ?)",  # noqa: S608
-                (setting, value),
-            )
+    _set_up(connection, table)
     connection.executemany(
         f"INSERT INTO {table} (rowid, text) VALUES (?, ?)",  # noqa: S608 - a name of ours
         ((row, indexable(text)) for row, text in rows),
+    )
+
+
+def add_words_of(connection: sqlite3.Connection, source: str, first_row: int) -> None:
+    """Index texts that stand in a table, all in one statement.
+
+    Args:
+        connection: A connection to a database with :data:`SCHEMA`.
+        source: The table, of columns ``row`` and ``text``; the texts are plain ASCII, which
+            :func:`indexable` leaves as it is.
+        first_row: From which row on.
+    """
+    _set_up(connection, "words")
+    connection.execute(
+        f"INSERT INTO words (rowid, text) SELECT row, text FROM {source} WHERE row >= ?",  # noqa: S608
+        (first_row,),
     )
 
 
@@ -191,6 +201,16 @@ def indexable(text: str) -> str:
     if text.isascii():
         return text
     return _LETTER.sub(r" \1 ", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _set_up(connection: sqlite3.Connection, table: str) -> None:
+    there = dict(connection.execute(f"SELECT k, v FROM {table}_config"))  # noqa: S608
+    for setting, value in _SETTINGS.items():
+        if there.get(setting) != value:
+            connection.execute(
+                f"INSERT INTO {table} ({table}, rank) VALUES (?, ?)",  # noqa: S608
+                (setting, value),
+            )
 
 
 def _places(marked: str, text: str) -> list[tuple[int, int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from nearfield.stores.sqlite.reading import by_ids, find_documents
 from nearfield.stores.sqlite.records import (
     decoded,
     document_checksum,
+    insert_rows,
     metadata_checksum,
     node_checksum,
     restored,
@@ -73,7 +76,7 @@ def write_entries(
         vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
         write_vectors(connection, next_row, vectors, stamp)
     fail_points.reach("vectors")
-    words.add_words(connection, batch.texts)
+    batch.index_words()
     fail_points.reach("words")
     return batch.next_row
 
@@ -134,20 +137,20 @@ def remove_nodes(
 
 
 class _Batch:
-    """Documents turned into rows of tables, to be written with one statement a table."""
+    """Documents turned into rows of tables, a flat list of values for each table."""
 
     def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
         self._connection = connection
-        self.next_row = next_row
+        self._first_row = self.next_row = next_row
         self._document: int = connection.execute(
             "SELECT coalesce(max(number), 0) FROM documents"
         ).fetchone()[0]
         self._metadata: int = connection.execute("SELECT max(number) FROM metadata").fetchone()[0]
-        self._documents: list[tuple[Any, ...]] = []
-        self._nodes: list[tuple[Any, ...]] = []
-        self._owners: list[tuple[Any, ...]] = []
-        self._facts: list[tuple[Any, ...]] = []
-        self.texts: list[tuple[int, str]] = []
+        self._documents: list[Any] = []
+        self._nodes: list[Any] = []
+        self._owners: list[Any] = []
+        self._facts: list[Any] = []
+        self._texts: list[str] = []
 
     def take(self, one: CheckedEntry) -> None:
         """Number a document and its nodes."""
@@ -160,56 +163,58 @@ class _Batch:
         checksum = document_checksum(
             self._document, entry.document_id, entry.content_hash, metadata
         )
-        self._documents.append(
-            (self._document, storable(entry.document_id), storable(entry.content_hash), metadata,
-             checksum)
+        self._documents += (
+            self._document, storable(entry.document_id), storable(entry.content_hash), metadata,
+            checksum,
         )  # fmt: skip
-        document, nodes, texts = self._document, self._nodes, self.texts
+        document, nodes, texts = self._document, self._nodes, self._texts
         for row, (node, data) in enumerate(
             zip(entry.nodes, one.node_metadata, strict=True), self.next_row
         ):
             metadata = owners[data]
             checksum = node_checksum(node, row, document, metadata)
-            nodes.append(
-                (row, storable(node.id), document, node.start, node.end, metadata, checksum)
-            )
-            texts.append((row, node.text))
+            nodes += (row, storable(node.id), document, node.start, node.end, metadata, checksum)
+            texts.append(node.text)
         self.next_row += len(entry.nodes)
 
     def write(self) -> None:
         """Write all that was taken."""
-        run = self._connection.executemany
-        run("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", self._documents)
-        run("INSERT INTO metadata VALUES (?, ?, ?, ?)", self._owners)
-        run("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?)", self._facts)
+        insert = partial(insert_rows, self._connection)
+        insert("INSERT INTO documents", 5, self._documents)
+        insert("INSERT INTO metadata", 4, self._owners)
+        insert("INSERT OR IGNORE INTO facts", 4, self._facts)
         try:
-            run("INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)", self._nodes)
+            insert("INSERT INTO nodes", 7, self._nodes)
         except sqlite3.IntegrityError as error:
             raise self._taken_id(error) from error
-        run(
-            "INSERT INTO texts VALUES (?, ?)",
-            ((row, storable(text)) for row, text in self.texts),
-        )
+        rows = enumerate(map(storable, self._texts), self._first_row)
+        insert("INSERT INTO texts", 2, list(chain.from_iterable(rows)))
+
+    def index_words(self) -> None:
+        """Index the words of all that was written."""
+        if all(map(str.isascii, self._texts)):
+            words.add_words_of(self._connection, "texts", self._first_row)
+        else:
+            words.add_words(self._connection, enumerate(self._texts, self._first_row))
 
     def _new_owner(self, data: str) -> int:
         """Number metadata; equal metadata of one document has one number."""
         self._metadata += 1
         checksum = metadata_checksum(self._metadata, self._document, data)
-        self._owners.append((self._metadata, self._document, data, checksum))
-        self._facts += fact_rows(self._metadata, decode_metadata(data))
+        self._owners += (self._metadata, self._document, data, checksum)
+        self._facts += chain.from_iterable(fact_rows(self._metadata, decode_metadata(data)))
         return self._metadata
 
     def _taken_id(self, error: sqlite3.IntegrityError) -> StoreError:
         """Name the node id that another document has."""
-        first = self._nodes[0][0]
-        for row in self._nodes:
+        for node_id in self._nodes[1::7]:
             taken = self._connection.execute(
                 "SELECT documents.id FROM nodes JOIN documents ON number = document "
                 "WHERE nodes.id = ? AND nodes.row < ?",
-                (row[1], first),
+                (node_id, self._first_row),
             ).fetchone()
             if taken is not None:
-                name, owner = restored(row[1]), restored(taken[0])
+                name, owner = restored(node_id), restored(taken[0])
                 return StoreError(
                     f"Node id {shown(name)} already belongs to document {shown(owner)}. "
                     "Node ids are unique in an index."
