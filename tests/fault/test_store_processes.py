@@ -13,7 +13,7 @@ import pytest
 
 from nearfield.core.store import Header
 from nearfield.errors import StoreError, StoreLockedError
-from nearfield.stores.sqlite import SQLiteStore
+from nearfield.stores.sqlite import SQLiteStore, fail_points
 from nearfield.testing.store_contract import make_entry
 
 HEADER = Header("f", 4)
@@ -193,6 +193,39 @@ def test_a_child_forked_while_another_thread_writes_is_not_stuck(tmp_path):
         writer.join()
         assert code == 0
         store.add([make_entry("again", query)])
+        assert store.verify() == []
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_amid_a_batch_in_bulk_is_told_that_it_cannot_know(tmp_path, monkeypatch):
+    vector = np.ones((1, 4), np.float32)
+    inside, forked = threading.Event(), threading.Event()
+
+    def pause(place):
+        if place == "committing":
+            inside.set()
+            forked.wait()
+
+    with closing(SQLiteStore(tmp_path / "my.index")) as store:
+        store.initialize(HEADER)
+        with store.bulk() as bulk:
+            monkeypatch.setattr(fail_points, "hook", pause)
+            bulk.add([make_entry("parent", vector)])
+            inside.wait()
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)  # a child that hangs ends by a signal
+                status = 1
+                try:
+                    bulk.add([make_entry("child", vector)])
+                except StoreError as error:
+                    status = 0 if "forked" in str(error) else 2
+                finally:
+                    os._exit(status)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            forked.set()
+        assert code == 0
+        assert list(store.content_hashes()) == ["parent"]
         assert store.verify() == []
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from nearfield.core.drafts import WINDOW_NODES
 from nearfield.core.progress import progress
-from nearfield.core.store import Entry
+from nearfield.core.store import Entry, writer_of
 from nearfield.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ def copy_index(
     there = _resumed(source, target)
     target.initialize(header)
     seen = _Seen(target, source.count())
-    with progress(seen.total, "Copying", show=show_progress) as job:
+    with progress(seen.total, "Copying", show=show_progress) as job, writer_of(target) as writer:
         for window in _windows(seen.through(entries_of(source))):
             missing = [one for one in window if there.get(one.document_id) != one.content_hash]
             if missing:
-                target.upsert(missing)
+                writer.upsert(missing)
             seen.copied += len(missing)
             job.advance(sum(len(one.nodes) for one in window))
     target.update_facts(header.facts)  # learnt, perhaps, since a first part was copied
@@ -118,8 +118,9 @@ def copy_store(source: VectorStore, target: VectorStore) -> None:
     if header is None:
         return
     target.initialize(header)
-    for window in _windows(entries_of(source)):
-        target.add(window)
+    with writer_of(target) as writer:
+        for window in _windows(entries_of(source)):
+            writer.add(window)
 
 
 def entries_of(store: VectorStore) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ or none.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from nearfield.core.vectors import SimilarityMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node, NodeWithScore
@@ -257,6 +259,38 @@ class Tallying(Protocol):
         Raises:
             NearfieldError: As for :meth:`VectorStore.upsert`.
         """
+
+
+class Writer(Protocol):
+    """What writes documents, as :meth:`VectorStore.add` and :meth:`VectorStore.upsert` do."""
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write new documents, in one transaction."""
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Write documents, each replacing the one of its id whole, in one transaction."""
+
+
+@runtime_checkable
+class BulkWriting(Protocol):
+    """A store that can finish writing a batch while the next one is prepared."""
+
+    def bulk(self) -> AbstractContextManager[Writer]:
+        """Give what writes batch after batch.
+
+        Each batch is one transaction. A call returns when the batch of the call before is as
+        safe as after :meth:`VectorStore.add`; the end of the ``with`` block waits for the last.
+        What kept a batch from being written is raised by its own call, the next, or the end.
+        """
+
+
+def writer_of(store: VectorStore) -> AbstractContextManager[Writer]:
+    """Give what writes many batches: in bulk where the store can, else the store itself.
+
+    Args:
+        store: The store.
+    """
+    return store.bulk() if isinstance(store, BulkWriting) else nullcontext(store)
 
 
 def tallied(facts: Metadata, tally: Mapping[str, int]) -> Metadata:

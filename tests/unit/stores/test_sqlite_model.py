@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from nearfield.core.memory_store import MemoryStore
 from nearfield.core.schema import Node
-from nearfield.core.store import Entry, Header
+from nearfield.core.store import Entry, Header, writer_of
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import SQLiteStore, fail_points
 
@@ -74,6 +74,20 @@ class Index(RuleBasedStateMachine):
     def upsert(self, names, size):
         entries = self.made(names, size)
         self.both(lambda store: store.upsert(entries))
+
+    @rule(
+        batches=st.lists(st.lists(NAMES, unique=True, max_size=3), max_size=4),
+        size=st.sampled_from([0, 1, 3, 700]),
+    )
+    def upsert_in_bulk(self, batches, size):
+        made = [self.made(names, size) for names in batches]
+
+        def write(store):
+            with writer_of(store) as writer:
+                for entries in made:
+                    writer.upsert(entries)
+
+        self.both(write)
 
     @rule(name=NAMES)
     def add(self, name):

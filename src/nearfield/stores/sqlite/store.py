@@ -12,10 +12,12 @@ from nearfield.core.store_checks import check_entries, check_header, check_query
 from nearfield.errors import ModelMismatchError
 from nearfield.stores.sqlite import reading, schema, writing
 from nearfield.stores.sqlite.blocks import count_rows
+from nearfield.stores.sqlite.bulk import Bulk
 from nearfield.stores.sqlite.connection import Connections
 from nearfield.stores.sqlite.opening import prepare
 from nearfield.stores.sqlite.searcher import Searcher
 from nearfield.stores.sqlite.upkeep import Upkeep
+from nearfield.stores.sqlite.writing import Batch, read_numbers, write_batch
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from nearfield.core.outlines import Outline
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
+    from nearfield.core.store_checks import CheckedEntry
     from nearfield.core.vectors import Vector, Vectors
+    from nearfield.stores.sqlite.writing import Numbers
 
 SNAPSHOT_FROM_BYTES = 32 << 20
 
@@ -303,31 +307,52 @@ class SQLiteStore(Upkeep):
         self._connections.close()
         self._searcher.forget()
 
+    def bulk(self) -> Bulk:
+        """Give what writes batch after batch, each finished while the next one is prepared.
+
+        Of two batches the first is on the disk when the call for the second returns, and all
+        are when the ``with`` block ends::
+
+            with store.bulk() as bulk:
+                for entries in batches:
+                    bulk.add(entries)
+        """
+        return Bulk(self._connections, self._checked, self._begin)
+
     def _write(
         self, entries: Sequence[Entry], *, replacing: bool, tally: Mapping[str, int] | None = None
     ) -> None:
+        checked = self._checked(entries)
+        if checked:
+            with self._connections.writing() as connection:
+                batch = Batch(checked, read_numbers(connection))
+                batch, _ = self._begin(connection, batch, replacing=replacing, tally=tally)
+                batch.index_words(connection)
+
+    def _checked(self, entries: Sequence[Entry]) -> list[CheckedEntry]:
         header = self.header
         if header is not None:
             self._refuse_migrated(header)
-        checked = check_entries(entries, header)
-        if not checked:
-            return
-        with self._connections.writing() as connection:
-            now = known_header(schema.read_header(connection))
-            self._refuse_migrated(now)
-            if tally:
-                schema.write_header(connection, replace(now, facts=tallied(now.facts, tally)))
-            state = schema.read_state(connection)
-            stamp = schema.random_stamp()
-            next_row = writing.write_entries(
-                connection,
-                checked,
-                next_row=state.next_row,
-                stamp=stamp,
-                dim=known_header(header).dim,
-                replace=replacing,
-            )
-            self._note_write(connection, stamp=stamp, next_row=next_row)
+        return check_entries(entries, header)
+
+    def _begin(
+        self,
+        connection: sqlite3.Connection,
+        batch: Batch,
+        *,
+        replacing: bool,
+        tally: Mapping[str, int] | None,
+    ) -> tuple[Batch, Numbers]:
+        """Write all of a batch but its words; give it as it was written, and what comes next."""
+        header = known_header(schema.read_header(connection))
+        self._refuse_migrated(header)
+        if tally:
+            schema.write_header(connection, replace(header, facts=tallied(header.facts, tally)))
+        stamp = schema.random_stamp()
+        batch = write_batch(connection, batch, stamp=stamp, dim=header.dim, replace=replacing)
+        after = batch.after(stamp)
+        self._note_write(connection, stamp=stamp, next_row=after.row)
+        return batch, after
 
     def _refuse_migrated(self, header: Header) -> None:
         """Refuse vectors of the model that made the index once another model has."""

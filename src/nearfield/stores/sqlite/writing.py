@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from nearfield.stores.sqlite.records import (
     restored,
     storable,
 )
-from nearfield.stores.sqlite.schema import NO_METADATA
+from nearfield.stores.sqlite.schema import NO_METADATA, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,51 +34,64 @@ if TYPE_CHECKING:
     from nearfield.core.store_checks import CheckedEntry
 
 
-def write_entries(
-    connection: sqlite3.Connection,
-    entries: Sequence[CheckedEntry],
-    *,
-    next_row: int,
-    stamp: int,
-    dim: int,
-    replace: bool,
-) -> int:
-    """Write documents with their nodes, vectors, facts and words.
+class Numbers(NamedTuple):
+    """The numbers that what is written next gets.
+
+    Attributes:
+        stamp: Of the last write: they hold until there is another.
+        row: Of the next node.
+        document: Of the next document.
+        metadata: Of the next metadata.
+    """
+
+    stamp: int
+    row: int
+    document: int
+    metadata: int
+
+
+def read_numbers(connection: sqlite3.Connection) -> Numbers:
+    """Read the numbers that what is written next gets."""
+    state = read_state(connection)
+    document, metadata = connection.execute(
+        "SELECT (SELECT coalesce(max(number), 0) + 1 FROM documents), max(number) + 1 FROM metadata"
+    ).fetchone()
+    return Numbers(state.stamp, state.next_row, document, metadata)
+
+
+def write_batch(
+    connection: sqlite3.Connection, batch: Batch, *, stamp: int, dim: int, replace: bool
+) -> Batch:
+    """Write documents with their nodes, vectors and facts: all but their words.
 
     Args:
         connection: A connection within a write transaction.
-        entries: What to write, checked.
-        next_row: The row of the first new node.
+        batch: What to write; where others wrote since it was numbered, it is numbered anew.
         stamp: The write's random number.
         dim: Numbers per vector.
         replace: Whether documents of the same ids give way; an error otherwise.
 
     Returns:
-        The row after the last one written.
+        The batch as it was written.
 
     Raises:
         StoreError: A document is already there, or a node id belongs to another one.
     """
-    there = find_documents(connection, [one.entry.document_id for one in entries])
+    if batch.first.stamp != read_state(connection).stamp:
+        batch = Batch(batch.entries, read_numbers(connection))
+    there = find_documents(connection, [one.entry.document_id for one in batch.entries])
     if there and not replace:
         name = shown(there[0].id)
         message = f"Document {name} is already there. Use upsert to replace it."
         raise StoreError(message)
     remove_documents(connection, [found.number for found in there], dim=dim, stamp=stamp)
     fail_points.reach("removed")
-    batch = _Batch(connection, next_row)
-    for one in entries:
-        batch.take(one)
-    batch.write()
+    batch.write(connection)
     fail_points.reach("documents")
-    parts = [one.entry.vectors for one in entries if len(one.entry.nodes)]
-    if parts:
-        vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        write_vectors(connection, next_row, vectors, stamp)
+    if batch.vectors is not None:
+        write_vectors(connection, batch.first.row, batch.vectors, stamp)
     fail_points.reach("vectors")
-    batch.index_words()
-    fail_points.reach("words")
-    return batch.next_row
+    return batch
 
 
 def remove_documents(
@@ -136,82 +149,102 @@ def remove_nodes(
     remove_vectors(connection, rows, dim, stamp)
 
 
-class _Batch:
-    """Documents turned into rows of tables, a flat list of values for each table."""
+class Batch:
+    """Documents turned into rows of tables, as flat lists of values.
 
-    def __init__(self, connection: sqlite3.Connection, next_row: int) -> None:
-        self._connection = connection
-        self._first_row = self.next_row = next_row
-        self._document: int = connection.execute(
-            "SELECT coalesce(max(number), 0) FROM documents"
-        ).fetchone()[0]
-        self._metadata: int = connection.execute("SELECT max(number) FROM metadata").fetchone()[0]
+    Args:
+        entries: The documents, checked.
+        first: The numbers that the first of them gets.
+
+    Attributes:
+        entries: The documents.
+        first: The numbers that the first of them got.
+        vectors: Those of all nodes, ``(n, dim)`` float32; ``None`` where there is no node.
+    """
+
+    def __init__(self, entries: Sequence[CheckedEntry], first: Numbers) -> None:
+        self.entries, self.first = entries, first
+        self._row, self._document, self._owner = first.row, first.document, first.metadata
         self._documents: list[Any] = []
         self._nodes: list[Any] = []
         self._owners: list[Any] = []
         self._facts: list[Any] = []
         self._texts: list[str] = []
+        for one in entries:
+            self._take(one)
+        parts = [one.entry.vectors for one in entries if len(one.entry.nodes)]
+        self.vectors = np.concatenate(parts) if len(parts) > 1 else next(iter(parts), None)
 
-    def take(self, one: CheckedEntry) -> None:
-        """Number a document and its nodes."""
-        entry, self._document = one.entry, self._document + 1
-        owners: dict[str, int] = {"{}": NO_METADATA}
-        for data in (one.metadata, *one.node_metadata):
-            if data not in owners:
-                owners[data] = self._new_owner(data)
-        metadata = owners[one.metadata]
-        checksum = document_checksum(
-            self._document, entry.document_id, entry.content_hash, metadata
-        )
-        self._documents += (
-            self._document, storable(entry.document_id), storable(entry.content_hash), metadata,
-            checksum,
-        )  # fmt: skip
-        document, nodes, texts = self._document, self._nodes, self._texts
-        for row, (node, data) in enumerate(
-            zip(entry.nodes, one.node_metadata, strict=True), self.next_row
-        ):
-            metadata = owners[data]
-            checksum = node_checksum(node, row, document, metadata)
-            nodes += (row, storable(node.id), document, node.start, node.end, metadata, checksum)
-            texts.append(node.text)
-        self.next_row += len(entry.nodes)
+    def after(self, stamp: int) -> Numbers:
+        """Give the numbers that what is written next gets.
 
-    def write(self) -> None:
-        """Write all that was taken."""
-        insert = partial(insert_rows, self._connection)
+        Args:
+            stamp: Of the write of this batch.
+        """
+        return Numbers(stamp, self._row, self._document, self._owner)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all but vectors and words, within the transaction that is open."""
+        insert = partial(insert_rows, connection)
         insert("INSERT INTO documents", 5, self._documents)
         insert("INSERT INTO metadata", 4, self._owners)
         insert("INSERT OR IGNORE INTO facts", 4, self._facts)
         try:
             insert("INSERT INTO nodes", 7, self._nodes)
         except sqlite3.IntegrityError as error:
-            raise self._taken_id(error) from error
-        rows = enumerate(map(storable, self._texts), self._first_row)
+            raise self._taken_id(connection, error) from error
+        rows = enumerate(map(storable, self._texts), self.first.row)
         insert("INSERT INTO texts", 2, list(chain.from_iterable(rows)))
 
-    def index_words(self) -> None:
+    def index_words(self, connection: sqlite3.Connection) -> None:
         """Index the words of all that was written."""
         if all(map(str.isascii, self._texts)):
-            words.add_words_of(self._connection, "texts", self._first_row)
+            words.add_words_of(connection, "texts", self.first.row)
         else:
-            words.add_words(self._connection, enumerate(self._texts, self._first_row))
+            words.add_words(connection, enumerate(self._texts, self.first.row))
+        fail_points.reach("words")
+
+    def _take(self, one: CheckedEntry) -> None:
+        """Number a document and its nodes."""
+        entry, document = one.entry, self._document
+        owners: dict[str, int] = {"{}": NO_METADATA}
+        for data in (one.metadata, *one.node_metadata):
+            if data not in owners:
+                owners[data] = self._new_owner(data)
+        metadata = owners[one.metadata]
+        checksum = document_checksum(document, entry.document_id, entry.content_hash, metadata)
+        self._documents += (
+            document, storable(entry.document_id), storable(entry.content_hash), metadata, checksum,
+        )  # fmt: skip
+        nodes, texts = self._nodes, self._texts
+        for row, (node, data) in enumerate(
+            zip(entry.nodes, one.node_metadata, strict=True), self._row
+        ):
+            metadata = owners[data]
+            checksum = node_checksum(node, row, document, metadata)
+            nodes += (row, storable(node.id), document, node.start, node.end, metadata, checksum)
+            texts.append(node.text)
+        self._document += 1
+        self._row += len(entry.nodes)
 
     def _new_owner(self, data: str) -> int:
         """Number metadata; equal metadata of one document has one number."""
-        self._metadata += 1
-        checksum = metadata_checksum(self._metadata, self._document, data)
-        self._owners += (self._metadata, self._document, data, checksum)
-        self._facts += chain.from_iterable(fact_rows(self._metadata, decode_metadata(data)))
-        return self._metadata
+        number = self._owner
+        checksum = metadata_checksum(number, self._document, data)
+        self._owners += (number, self._document, data, checksum)
+        self._facts += chain.from_iterable(fact_rows(number, decode_metadata(data)))
+        self._owner += 1
+        return number
 
-    def _taken_id(self, error: sqlite3.IntegrityError) -> StoreError:
+    def _taken_id(
+        self, connection: sqlite3.Connection, error: sqlite3.IntegrityError
+    ) -> StoreError:
         """Name the node id that another document has."""
         for node_id in self._nodes[1::7]:
-            taken = self._connection.execute(
+            taken = connection.execute(
                 "SELECT documents.id FROM nodes JOIN documents ON number = document "
                 "WHERE nodes.id = ? AND nodes.row < ?",
-                (node_id, self._first_row),
+                (node_id, self.first.row),
             ).fetchone()
             if taken is not None:
                 name, owner = restored(node_id), restored(taken[0])

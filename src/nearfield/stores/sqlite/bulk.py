@@ -1,0 +1,167 @@
+"""Batch after batch into an index: one is finished while the next one is prepared.
+
+Each batch is a transaction as any other. What takes long and needs no Python, indexing its
+words and bringing it to the disk, is done by a thread, while the caller's checks the next
+batch and turns it into rows. Only then does it wait for the one before.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol, Self
+
+from nearfield.errors import StoreError
+from nearfield.stores.sqlite.writing import Batch, read_numbers
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from nearfield.core.store import Entry
+    from nearfield.core.store_checks import CheckedEntry
+    from nearfield.stores.sqlite.connection import Connections
+    from nearfield.stores.sqlite.writing import Numbers
+
+
+class Begin(Protocol):
+    """Writes all of a batch but its words."""
+
+    def __call__(
+        self,
+        connection: sqlite3.Connection,
+        batch: Batch,
+        *,
+        replacing: bool,
+        tally: Mapping[str, int] | None,
+    ) -> tuple[Batch, Numbers]:
+        """Give the batch as it was written, and the numbers of what comes next."""
+
+
+class Bulk:
+    """Writes batches, each in one transaction, and is one batch ahead of the disk.
+
+    A call returns when the batch of the call *before* is on the disk; the end of the ``with``
+    block waits for the last. A batch that cannot be written is as if it had not been given;
+    where only its end fails (a full disk), the next call says so, or the end of the block.
+    For one thread at a time. :meth:`SQLiteStore.bulk` makes it.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        check: Callable[[Sequence[Entry]], list[CheckedEntry]],
+        begin: Begin,
+    ) -> None:
+        self._connections = connections
+        self._check = check
+        self._begin = begin
+        self._next: Numbers | None = None
+        self._last: _Ending | None = None
+
+    def __enter__(self) -> Self:
+        """Give the writer, whose batches are all on the disk at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wait for the last batch."""
+        self._wait()
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write new documents, in one transaction.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+
+        Raises:
+            NearfieldError: As for :meth:`SQLiteStore.add`, or what kept the batch before
+                from being written; then neither is.
+        """
+        self._write(entries, replacing=False)
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Write documents, each replacing the one of its id whole, in one transaction.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+
+        Raises:
+            NearfieldError: As for :meth:`SQLiteStore.upsert`, or what kept the batch before
+                from being written; then neither is.
+        """
+        self._write(entries, replacing=True)
+
+    def upsert_and_tally(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents as :meth:`upsert` does, and add to facts of the header with them.
+
+        Args:
+            entries: The documents with their nodes and vectors.
+            tally: What is added to which fact, in the same transaction.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        self._write(entries, replacing=True, tally=tally)
+
+    def _write(
+        self, entries: Sequence[Entry], *, replacing: bool, tally: Mapping[str, int] | None = None
+    ) -> None:
+        checked = self._check(entries)
+        if not checked:
+            return
+        batch = None if self._next is None else Batch(checked, self._next)
+        self._wait()
+        with ExitStack() as stack:
+            connection = stack.enter_context(self._connections.writing())
+            if batch is None:
+                batch = Batch(checked, read_numbers(connection))
+            batch, after = self._begin(connection, batch, replacing=replacing, tally=tally)
+            # From here on the transaction, and the right to write, are the thread's.
+            self._last = _Ending(stack.pop_all(), connection, batch)
+            self._next = after
+            self._last.start()
+
+    def _wait(self) -> None:
+        """Wait for the batch before, and raise what went wrong with it."""
+        if self._last is not None:
+            self._last.join()
+            last, self._last = self._last, None
+            if last.failure is not None:
+                self._next = None
+                raise last.failure
+
+
+class _Ending:
+    """A transaction that a thread ends.
+
+    Attributes:
+        failure: What went wrong, once it was waited for; ``None`` when the batch is on the disk.
+    """
+
+    def __init__(
+        self, transaction: ExitStack, connection: sqlite3.Connection, batch: Batch
+    ) -> None:
+        self._transaction = transaction
+        self._connection = connection
+        self._batch = batch
+        # A fork ends the thread in the child, which is to be told so.
+        self.failure: BaseException | None = StoreError(
+            "The process was forked while a batch was being written: only the parent knows "
+            "whether it is there. Begin anew in the child."
+        )
+        self._thread = threading.Thread(target=self._run, name="nearfield-bulk")
+        self.start, self.join = self._thread.start, self._thread.join
+
+    def _run(self) -> None:
+        try:
+            with self._transaction:
+                self._batch.index_words(self._connection)
+            self.failure = None
+        except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
+            self.failure = error
