@@ -1,5 +1,6 @@
 """Batch after batch: each whole, one ahead of the disk, and failures that reach the caller."""
 
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -116,11 +117,8 @@ def test_a_batch_that_is_refused_is_as_if_not_given(store):
     assert store.verify() == []
 
 
-@pytest.mark.parametrize("place", ["words", "committing"])
-def test_the_next_call_says_that_a_batch_could_not_be_ended_and_writes_nothing(
-    store, fail_at, place
-):
-    fail_at(place)
+def test_the_next_call_says_that_a_batch_could_not_be_ended_and_writes_nothing(store, fail_at):
+    fail_at("committing")
     with store.bulk() as bulk:
         bulk.add(batch(0))
         bulk.add(batch(2))
@@ -128,6 +126,17 @@ def test_the_next_call_says_that_a_batch_could_not_be_ended_and_writes_nothing(
             bulk.add(batch(3))
         bulk.add(batch(4))
     assert {node.metadata["batch"] for node, _ in content(store)} == {0, 4}
+    assert store.verify() == []
+
+
+def test_a_batch_that_fails_amid_its_rows_says_so_itself(store, fail_at):
+    fail_at("words")
+    with store.bulk() as bulk:
+        bulk.add(batch(0))
+        with pytest.raises(OSError, match="no more paper"):
+            bulk.add(batch(1))
+        bulk.add(batch(2))
+    assert {node.metadata["batch"] for node, _ in content(store)} == {0, 2}
     assert store.verify() == []
 
 
@@ -155,6 +164,18 @@ def test_what_was_given_is_written_though_the_caller_fails(store):
     with pytest.raises(ZeroDivisionError):
         write()
     assert store.count() == 1200
+
+
+def test_where_no_thread_can_be_started_the_caller_ends_each_batch(store, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with store.bulk() as bulk:
+        for number in range(3):
+            bulk.add(batch(number, 1))
+            assert store.count() == 30 * number
+    assert store.count() == 90
 
 
 def test_a_store_closed_amid_a_batch_has_it(store):

@@ -81,7 +81,7 @@ def write_vectors(
             connection.execute("DELETE FROM loose")
         live = np.zeros(BLOCK_ROWS, np.bool_)
         live[slots] = True
-        data = _bytes(here)
+        data = _data(here)
         _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data)
         row = after
     _insert_loose(connection, np.arange(row, end), vectors[row - first_row :])
@@ -275,7 +275,7 @@ def replace_vectors(
     elif len(rows):
         live = np.zeros(BLOCK_ROWS, np.bool_)
         live[rows % BLOCK_ROWS] = True
-        data = _bytes(vectors)
+        data = _data(vectors)
         _insert_block(connection, Block(number, stamp, live, live, zlib.crc32(data)), data, prefix)
 
 
@@ -302,7 +302,7 @@ def _insert_loose(
         f"INSERT INTO {prefix}loose VALUES (?, ?, ?)",  # noqa: S608 - a name of ours
         (
             (row, zlib.crc32(data), data)
-            for row, data in zip(rows.tolist(), map(_bytes, vectors), strict=True)
+            for row, data in zip(rows.tolist(), map(_data, vectors), strict=True)
         ),
     )
 
@@ -314,14 +314,14 @@ def _rewrite(connection: sqlite3.Connection, block: Block, dim: int) -> None:
         remove_block(connection, block.number)
         return
     if stored - alive >= DEAD_SHARE_TO_COMPACT * stored:
-        data = _bytes(read_vectors(connection, block, dim))
+        data = _data(read_vectors(connection, block, dim))
         connection.execute("UPDATE vectors SET data = ? WHERE block = ?", (data, block.number))
         block = block._replace(stored=block.live, checksum=zlib.crc32(data))
     write_block(connection, block)
 
 
 def _insert_block(
-    connection: sqlite3.Connection, block: Block, data: bytes, prefix: str = ""
+    connection: sqlite3.Connection, block: Block, data: memoryview, prefix: str = ""
 ) -> None:
     connection.execute(
         f"INSERT INTO {prefix}blocks VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - a name of ours
@@ -345,8 +345,8 @@ def _blocks(rows: Sequence[tuple[int, int, bytes, bytes, int]]) -> list[Block]:
     ]
 
 
-def _bytes(vectors: NDArray[np.float32]) -> bytes:
-    return vectors.astype(_LITTLE_ENDIAN, copy=False).tobytes()
+def _data(vectors: NDArray[np.float32]) -> memoryview:
+    return np.ascontiguousarray(vectors, _LITTLE_ENDIAN).data
 
 
 def _bits(mask: Mask) -> bytes:

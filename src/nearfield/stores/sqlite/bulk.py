@@ -1,14 +1,14 @@
 """Batch after batch into an index: one is finished while the next one is prepared.
 
-Each batch is a transaction as any other. What takes long and needs no Python, indexing its
-words and bringing it to the disk, is done by a thread, while the caller's checks the next
-batch and turns it into rows. Only then does it wait for the one before.
+Each batch is a transaction as any other. Its end, which waits for the disk, is left to a thread,
+while the caller's checks the next batch and turns it into rows, and only then waits for the one
+before. The thread makes a single call: each more would wait until Python lets it go on.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from nearfield.errors import StoreError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from nearfield.stores.sqlite.writing import Numbers
 
 
-class Begin(Protocol):
-    """Writes all of a batch but its words."""
+class WriteBatch(Protocol):
+    """Writes a batch within the transaction that is open."""
 
     def __call__(
         self,
@@ -35,8 +35,8 @@ class Begin(Protocol):
         *,
         replacing: bool,
         tally: Mapping[str, int] | None,
-    ) -> tuple[Batch, Numbers]:
-        """Give the batch as it was written, and the numbers of what comes next."""
+    ) -> Numbers:
+        """Give the numbers of what comes next."""
 
 
 class Bulk:
@@ -52,11 +52,11 @@ class Bulk:
         self,
         connections: Connections,
         check: Callable[[Sequence[Entry]], list[CheckedEntry]],
-        begin: Begin,
+        write: WriteBatch,
     ) -> None:
         self._connections = connections
         self._check = check
-        self._begin = begin
+        self._write_batch = write
         self._next: Numbers | None = None
         self._last: _Ending | None = None
 
@@ -121,11 +121,10 @@ class Bulk:
             connection = stack.enter_context(self._connections.writing())
             if batch is None:
                 batch = Batch(checked, read_numbers(connection))
-            batch, after = self._begin(connection, batch, replacing=replacing, tally=tally)
+            self._next = self._write_batch(connection, batch, replacing=replacing, tally=tally)
             # From here on the transaction, and the right to write, are the thread's.
-            self._last = _Ending(stack.pop_all(), connection, batch)
-            self._next = after
-            self._last.start()
+            self._last = _Ending(stack.pop_all())
+        self._last.start()
 
     def _wait(self) -> None:
         """Wait for the batch before, and raise what went wrong with it."""
@@ -144,24 +143,30 @@ class _Ending:
         failure: What went wrong, once it was waited for; ``None`` when the batch is on the disk.
     """
 
-    def __init__(
-        self, transaction: ExitStack, connection: sqlite3.Connection, batch: Batch
-    ) -> None:
+    def __init__(self, transaction: ExitStack) -> None:
         self._transaction = transaction
-        self._connection = connection
-        self._batch = batch
         # A fork ends the thread in the child, which is to be told so.
         self.failure: BaseException | None = StoreError(
             "The process was forked while a batch was being written: only the parent knows "
             "whether it is there. Begin anew in the child."
         )
         self._thread = threading.Thread(target=self._run, name="nearfield-bulk")
-        self.start, self.join = self._thread.start, self._thread.join
+
+    def start(self) -> None:
+        """Let the thread end it; where the system has no thread to give, :meth:`join` does."""
+        with suppress(RuntimeError):
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        if self._thread.ident is None:
+            self._run()
+        else:
+            self._thread.join()
 
     def _run(self) -> None:
         try:
-            with self._transaction:
-                self._batch.index_words(self._connection)
+            self._transaction.close()
             self.failure = None
         except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
             self.failure = error

@@ -317,7 +317,7 @@ class SQLiteStore(Upkeep):
                 for entries in batches:
                     bulk.add(entries)
         """
-        return Bulk(self._connections, self._checked, self._begin)
+        return Bulk(self._connections, self._checked, self._write_batch)
 
     def _write(
         self, entries: Sequence[Entry], *, replacing: bool, tally: Mapping[str, int] | None = None
@@ -326,8 +326,7 @@ class SQLiteStore(Upkeep):
         if checked:
             with self._connections.writing() as connection:
                 batch = Batch(checked, read_numbers(connection))
-                batch, _ = self._begin(connection, batch, replacing=replacing, tally=tally)
-                batch.index_words(connection)
+                self._write_batch(connection, batch, replacing=replacing, tally=tally)
 
     def _checked(self, entries: Sequence[Entry]) -> list[CheckedEntry]:
         header = self.header
@@ -335,24 +334,23 @@ class SQLiteStore(Upkeep):
             self._refuse_migrated(header)
         return check_entries(entries, header)
 
-    def _begin(
+    def _write_batch(
         self,
         connection: sqlite3.Connection,
         batch: Batch,
         *,
         replacing: bool,
         tally: Mapping[str, int] | None,
-    ) -> tuple[Batch, Numbers]:
-        """Write all of a batch but its words; give it as it was written, and what comes next."""
+    ) -> Numbers:
+        """Write a batch in the transaction that is open; give the numbers of what comes next."""
         header = known_header(schema.read_header(connection))
         self._refuse_migrated(header)
         if tally:
             schema.write_header(connection, replace(header, facts=tallied(header.facts, tally)))
         stamp = schema.random_stamp()
-        batch = write_batch(connection, batch, stamp=stamp, dim=header.dim, replace=replacing)
-        after = batch.after(stamp)
+        after = write_batch(connection, batch, stamp=stamp, dim=header.dim, replace=replacing)
         self._note_write(connection, stamp=stamp, next_row=after.row)
-        return batch, after
+        return after
 
     def _refuse_migrated(self, header: Header) -> None:
         """Refuse vectors of the model that made the index once another model has."""

@@ -61,8 +61,8 @@ def read_numbers(connection: sqlite3.Connection) -> Numbers:
 
 def write_batch(
     connection: sqlite3.Connection, batch: Batch, *, stamp: int, dim: int, replace: bool
-) -> Batch:
-    """Write documents with their nodes, vectors and facts: all but their words.
+) -> Numbers:
+    """Write documents with their nodes, vectors, facts and words.
 
     Args:
         connection: A connection within a write transaction.
@@ -72,7 +72,7 @@ def write_batch(
         replace: Whether documents of the same ids give way; an error otherwise.
 
     Returns:
-        The batch as it was written.
+        The numbers that what is written next gets.
 
     Raises:
         StoreError: A document is already there, or a node id belongs to another one.
@@ -91,7 +91,9 @@ def write_batch(
     if batch.vectors is not None:
         write_vectors(connection, batch.first.row, batch.vectors, stamp)
     fail_points.reach("vectors")
-    return batch
+    batch.index_words(connection)
+    fail_points.reach("words")
+    return batch.after(stamp)
 
 
 def remove_documents(
@@ -202,7 +204,6 @@ class Batch:
             words.add_words_of(connection, "texts", self.first.row)
         else:
             words.add_words(connection, enumerate(self._texts, self.first.row))
-        fail_points.reach("words")
 
     def _take(self, one: CheckedEntry) -> None:
         """Number a document and its nodes."""
