@@ -20,9 +20,10 @@ import os, signal, sys
 from contextlib import nullcontext
 import numpy as np
 from nearfield.core.store import Header
-from nearfield.stores.sqlite import SQLiteStore, fail_points
+from nearfield.stores.sqlite import SQLiteStore, bulk as bulks, fail_points
 from nearfield.testing.store_contract import make_entry
 
+bulks.MOVED_BYTES = 1  # the log is being moved whenever the kill comes
 path, place = sys.argv[1:3]
 first, last, times, pieces, documents, bulk = map(int, sys.argv[3:])
 reached = 0

@@ -1,5 +1,6 @@
 """Batch after batch: each whole, one ahead of the disk, and failures that reach the caller."""
 
+import sqlite3
 import threading
 from contextlib import closing
 
@@ -9,6 +10,7 @@ import pytest
 from nearfield.core.store import Header
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import SQLiteStore, fail_points
+from nearfield.stores.sqlite import bulk as bulk_module
 from nearfield.testing.store_contract import make_entry
 
 DIM = 8
@@ -164,6 +166,29 @@ def test_what_was_given_is_written_though_the_caller_fails(store):
     with pytest.raises(ZeroDivisionError):
         write()
     assert store.count() == 1200
+
+
+def test_the_log_is_moved_into_the_file_while_batches_are_written(store, monkeypatch):
+    monkeypatch.setattr(bulk_module, "MOVED_BYTES", 1)
+    before = store.path.stat().st_size
+    with store.bulk() as bulk:
+        for number in range(6):
+            bulk.add(batch(number))
+    vectors = 1200 * DIM * 4  # of the first batch at least, though one thread at a time moves
+    assert store.path.stat().st_size > before + vectors
+    assert store.count() == 6 * 1200
+    assert store.verify() == []
+
+
+def test_a_log_that_cannot_be_moved_is_no_matter(store, monkeypatch):
+    monkeypatch.setattr(bulk_module, "MOVED_BYTES", 1)
+    with closing(sqlite3.connect(store.path)) as reader, store.bulk() as bulk:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM state").fetchall()
+        for number in range(6):
+            bulk.add(batch(number))
+    assert store.count() == 6 * 1200
+    assert store.verify() == []
 
 
 def test_where_no_thread_can_be_started_the_caller_ends_each_batch(store, monkeypatch):

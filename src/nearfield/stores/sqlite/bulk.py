@@ -2,7 +2,8 @@
 
 Each batch is a transaction as any other. Its end, which waits for the disk, is left to a thread,
 while the caller's checks the next batch and turns it into rows, and only then waits for the one
-before. The thread makes a single call: each more would wait until Python lets it go on.
+before. The thread makes a single call: each more would wait until Python lets it go on. Another
+thread moves SQLite's log into the file meanwhile, which else a commit would do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from nearfield.core.store_checks import CheckedEntry
     from nearfield.stores.sqlite.connection import Connections
     from nearfield.stores.sqlite.writing import Numbers
+
+MOVED_BYTES = 16 << 20
+"""How much is written, counted in vectors and texts, before the log is moved once more."""
 
 
 class WriteBatch(Protocol):
@@ -59,6 +63,8 @@ class Bulk:
         self._write_batch = write
         self._next: Numbers | None = None
         self._last: _Ending | None = None
+        self._mover: threading.Thread | None = None
+        self._unmoved = 0
 
     def __enter__(self) -> Self:
         """Give the writer, whose batches are all on the disk at the end of the block."""
@@ -71,7 +77,11 @@ class Bulk:
         traceback: TracebackType | None,
     ) -> None:
         """Wait for the last batch."""
-        self._wait()
+        try:
+            self._wait()
+        finally:
+            if self._mover is not None:
+                self._mover.join()
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Write new documents, in one transaction.
@@ -117,6 +127,7 @@ class Bulk:
             return
         batch = None if self._next is None else Batch(checked, self._next)
         self._wait()
+        self._move_log()
         with ExitStack() as stack:
             connection = stack.enter_context(self._connections.writing())
             if batch is None:
@@ -125,6 +136,16 @@ class Bulk:
             # From here on the transaction, and the right to write, are the thread's.
             self._last = _Ending(stack.pop_all())
         self._last.start()
+        self._unmoved += batch.size_bytes
+
+    def _move_log(self) -> None:
+        """Let a thread move the log, where it is worth it and none is at it."""
+        at_it = self._mover is not None and self._mover.is_alive()
+        if self._unmoved >= MOVED_BYTES and not at_it:
+            mover = threading.Thread(target=self._connections.move_log, name="nearfield-log")
+            with suppress(RuntimeError):  # no thread to be had: a commit will do it
+                mover.start()
+                self._mover, self._unmoved = mover, 0
 
     def _wait(self) -> None:
         """Wait for the batch before, and raise what went wrong with it."""

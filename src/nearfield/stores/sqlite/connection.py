@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 CACHE_KIB = 32_768
 WAL_KEPT_BYTES = 64 << 20
-CHECKPOINT_PAGES = 4096
-"""How long the log gets (32 MiB) before a commit moves it into the file as well."""
+CHECKPOINT_PAGES = 8192
+"""How long the log gets (64 MiB) before a commit moves it into the file as well."""
 FULL_DISK_BYTES = 1 << 20
 _PRIMARY_CODE = 0xFF
 _NAMING = 2
@@ -99,6 +99,17 @@ class Connections:
                 yield connection
             finally:
                 connection.close()
+
+    def move_log(self) -> None:
+        """Move the log into the file, as far as readers allow, while others go on writing.
+
+        What is not moved, for whatever reason, is left to a later commit.
+        """
+        with (
+            suppress(sqlite3.Error),
+            closing(connect(self.path, mode="rw", timeout_s=0)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def take_over(self, other: Path) -> None:
         """Replace the whole content by that of another file; who reads sees old or new."""

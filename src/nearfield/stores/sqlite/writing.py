@@ -177,6 +177,12 @@ class Batch:
         parts = [one.entry.vectors for one in entries if len(one.entry.nodes)]
         self.vectors = np.concatenate(parts) if len(parts) > 1 else next(iter(parts), None)
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes: those of vectors and texts."""
+        vectors = 0 if self.vectors is None else self.vectors.nbytes
+        return vectors + sum(map(len, self._texts))
+
     def after(self, stamp: int) -> Numbers:
         """Give the numbers that what is written next gets.
 
