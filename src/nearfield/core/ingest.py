@@ -3,12 +3,11 @@
 One thread reads and splits, the caller's embeds, a third writes. What passes
 between them is a window: whole documents, about ``WINDOW_NODES`` nodes or
 ``WINDOW_CHARACTERS`` characters of them. A window is one call of the model and
-one transaction of the store. At any moment at most six windows are in memory
+one transaction of the store. At any moment at most five windows are in memory
 (one being read, one waiting, one being embedded, one waiting, one being
-written, one on its way to the disk), whatever the size of the corpus; a
-document larger than a window is one of its own, embedded in slices and written
-whole. Besides, the ids and content hashes of the documents are held, some 200
-bytes each.
+written), whatever the size of the corpus; a document larger than a window is
+one of its own, embedded in slices and written whole. Besides, the ids and
+content hashes of the documents are held, some 200 bytes each.
 
 A stream may stop anywhere, by an error, by Ctrl-C or by a kill: the windows
 written stay, and the next run skips their documents by id and content hash.
@@ -28,7 +27,7 @@ from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
 from nearfield.core.progress import progress
 from nearfield.core.schema import Document, as_document
-from nearfield.core.store import Entry, Tallying, tallied, writer_of
+from nearfield.core.store import Entry, Tallying, tallied
 from nearfield.core.vectors import as_matrix
 from nearfield.errors import DimensionMismatchError, InvalidVectorsError
 
@@ -253,15 +252,14 @@ class Ingest:
 
 def _write(batches: Channel[_Batch], store: VectorStore) -> None:
     try:
-        with writer_of(store) as writer:
-            for entries, tally in batches:
-                if tally and isinstance(writer, Tallying):
-                    writer.upsert_and_tally(entries, tally)
-                    continue
-                writer.upsert(entries)
-                if tally:
-                    header = store.header
-                    store.update_facts(tallied(header.facts if header else {}, tally))
+        for entries, tally in batches:
+            if tally and isinstance(store, Tallying):
+                store.upsert_and_tally(entries, tally)
+                continue
+            store.upsert(entries)
+            if tally:
+                header = store.header
+                store.update_facts(tallied(header.facts if header else {}, tally))
     except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
         batches.abandon(error)
 

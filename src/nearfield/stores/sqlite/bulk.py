@@ -17,7 +17,7 @@ from nearfield.stores.sqlite.writing import Batch, read_numbers
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from nearfield.core.store import Entry
@@ -32,14 +32,7 @@ MOVED_BYTES = 16 << 20
 class WriteBatch(Protocol):
     """Writes a batch within the transaction that is open."""
 
-    def __call__(
-        self,
-        connection: sqlite3.Connection,
-        batch: Batch,
-        *,
-        replacing: bool,
-        tally: Mapping[str, int] | None,
-    ) -> Numbers:
+    def __call__(self, connection: sqlite3.Connection, batch: Batch, *, replacing: bool) -> Numbers:
         """Give the numbers of what comes next."""
 
 
@@ -107,21 +100,7 @@ class Bulk:
         """
         self._write(entries, replacing=True)
 
-    def upsert_and_tally(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
-        """Write documents as :meth:`upsert` does, and add to facts of the header with them.
-
-        Args:
-            entries: The documents with their nodes and vectors.
-            tally: What is added to which fact, in the same transaction.
-
-        Raises:
-            NearfieldError: As for :meth:`upsert`.
-        """
-        self._write(entries, replacing=True, tally=tally)
-
-    def _write(
-        self, entries: Sequence[Entry], *, replacing: bool, tally: Mapping[str, int] | None = None
-    ) -> None:
+    def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
         checked = self._check(entries)
         if not checked:
             return
@@ -132,7 +111,7 @@ class Bulk:
             connection = stack.enter_context(self._connections.writing())
             if batch is None:
                 batch = Batch(checked, read_numbers(connection))
-            self._next = self._write_batch(connection, batch, replacing=replacing, tally=tally)
+            self._next = self._write_batch(connection, batch, replacing=replacing)
             # From here on the transaction, and the right to write, are the thread's.
             self._last = _Ending(stack.pop_all())
         self._last.start()

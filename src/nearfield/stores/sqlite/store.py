@@ -340,7 +340,7 @@ class SQLiteStore(Upkeep):
         batch: Batch,
         *,
         replacing: bool,
-        tally: Mapping[str, int] | None,
+        tally: Mapping[str, int] | None = None,
     ) -> Numbers:
         """Write a batch in the transaction that is open; give the numbers of what comes next."""
         header = known_header(schema.read_header(connection))
