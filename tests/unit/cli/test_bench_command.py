@@ -134,7 +134,6 @@ def test_a_backend_is_measured_in_a_process_of_its_own(tmp_path):
     assert 10_000_000 < one.peak_rss_bytes < 2_000_000_000
 
 
-@pytest.mark.onnx
 def test_products_of_8_bits_have_a_row_where_the_processor_has_them(tmp_path):
     facts = engine_facts()
     differ = facts["instruction_set_int8"] != facts["instruction_set"]
@@ -145,6 +144,7 @@ def test_products_of_8_bits_have_a_row_where_the_processor_has_them(tmp_path):
     assert (rounded != exact).any() == differ
 
 
+@pytest.mark.onnx
 def test_backends_are_compared_with_the_most_exact(tmp_path):
     result = measure(
         candidates(str(BERT), ["native", "onnx"], tmp_path),
