@@ -36,7 +36,7 @@ from nearfield.stores.sqlite import SQLiteStore
 from nearfield.stores.sqlite.snapshot import snapshot_path
 
 WINDOW = 4096
-WINDOWS_AT_ONCE = 16
+WINDOWS_AT_ONCE = 64
 NODES_PER_DOCUMENT = 8
 WORDS_PER_TEXT = 80
 RIVAL_NODES = 10_000
