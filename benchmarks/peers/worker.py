@@ -149,6 +149,7 @@ def nearfield(folder: str, backend: str, **model_kwargs: str) -> Peer:
     """Load nearfield on one of its backends."""
     from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 
+    _hold(model_kwargs.get("dtype"))
     return _ours(
         HuggingFaceEmbedding(
             model_name=folder, device="cpu", backend=backend, model_kwargs=model_kwargs
@@ -160,13 +161,19 @@ def nearfield_bundled(_folder: str) -> Peer:
     """Load the model inside nearfield; MODEL_FOLDER is not read."""
     from nearfield.embeddings.bundled import BundledEmbedding
 
+    _hold()
     return _ours(BundledEmbedding())
 
 
-def _ours(model: Any) -> Peer:
+def _hold(dtype: str | None = None) -> None:
+    """Keep to the instruction set asked for; a model takes its own when it is made."""
     from nearfield.runtime.native import select_isa
 
-    select_isa(os.environ.get(ISA_VARIABLE))
+    isa = os.environ.get(ISA_VARIABLE)
+    select_isa(f"{isa}-int8" if isa and dtype == "int8" else isa)
+
+
+def _ours(model: Any) -> Peer:
     model.on_truncation = "ignore"
     # Below the plan: encode() computes equal texts once, which would say nothing in W1.
     return Peer(
@@ -180,6 +187,7 @@ def nearfield_engine(folder: str) -> Peer:
     """Load nearfield's engine without the classes around it: tokens in, vectors out."""
     from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 
+    _hold()
     model = HuggingFaceEmbedding(model_name=folder, device="cpu", backend="native")
     _ours(model)
     runner = model._runner  # noqa: SLF001 - what is measured lies inside

@@ -162,11 +162,11 @@ def choose_by_keywords(options: Options) -> Choice | None:
         return Choice("onnx", "for model_kwargs")
     if file_name.endswith(".xml") or "ov_config" in kwargs:
         return Choice("openvino", "for model_kwargs")
-    if set(kwargs) == {"dtype"} and options.dtype == "int8":
+    other = options.other_device
+    if set(kwargs) == {"dtype"} and options.dtype == "int8" and not other:
         return Choice("native", "for model_kwargs['dtype']")
     if kwargs:
         return Choice("torch", f"for model_kwargs[{next(iter(kwargs))!r}]")
-    other = options.other_device
     return Choice("torch", f"for device {other!r}") if other else None
 
 

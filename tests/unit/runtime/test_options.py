@@ -40,6 +40,8 @@ def test_a_named_backend_is_taken():
         ({"model_kwargs": {"torch_dtype": "float16"}}, "torch"),
         ({"model_kwargs": {"dtype": "float16"}}, "torch"),
         ({"model_kwargs": {"dtype": "int8"}}, "native"),
+        ({"model_kwargs": {"dtype": "int8"}, "device": "cpu"}, "native"),
+        ({"model_kwargs": {"dtype": "int8"}, "device": "cuda"}, "torch"),
         ({"model_kwargs": {"dtype": "int8", "attn_implementation": "sdpa"}}, "torch"),
         ({"model_kwargs": {"attn_implementation": "sdpa"}}, "torch"),
         ({"model_kwargs": {"file_name": "model_O3.onnx"}}, "onnx"),
