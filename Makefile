@@ -10,7 +10,7 @@ BASE := .venv-base
 ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.[ch])
 SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nearfield/bundled/*/*)
 CODE    := src tests tools benchmarks examples setup.py
-PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile
+PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # What a complete run must not leave out; .ci/run sets it.
 COMPLETE ?=

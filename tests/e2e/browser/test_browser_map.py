@@ -45,27 +45,29 @@ def in_view(page):
 def inked(page):
     """Give how many pixels of the points' canvas are not empty, and how many colours there are."""
     return page.evaluate(
-        """() => new Promise((done) => {
+        """async () => {
+          const frame = () => new Promise(requestAnimationFrame);
+          // A canvas learns its size at the end of a frame, which a busy machine shows late.
+          await frame();
+          await frame();
           const canvas = document.querySelector(".map-points");
           const copy = document.createElement("canvas");
           [copy.width, copy.height] = [canvas.width, canvas.height];
-          window.dispatchEvent(new Event("resize"));
           document.querySelector(".map-tools [aria-label^='Zoom in']").click();
-          requestAnimationFrame(() => {
-            const pen = copy.getContext("2d", { willReadFrequently: true });
-            pen.drawImage(canvas, 0, 0);
-            const { data } = pen.getImageData(0, 0, copy.width, copy.height);
-            let pixels = 0;
-            const colours = new Set();
-            for (let i = 0; i < data.length; i += 4) {
-              if (data[i + 3] > 200) {
-                pixels += 1;
-                colours.add((data[i] >> 5 << 6) | (data[i + 1] >> 5 << 3) | (data[i + 2] >> 5));
-              }
+          await frame();
+          const pen = copy.getContext("2d", { willReadFrequently: true });
+          pen.drawImage(canvas, 0, 0);
+          const { data } = pen.getImageData(0, 0, copy.width, copy.height);
+          let pixels = 0;
+          const colours = new Set();
+          for (let i = 0; i < data.length; i += 4) {
+            if (data[i + 3] > 200) {
+              pixels += 1;
+              colours.add((data[i] >> 5 << 6) | (data[i + 1] >> 5 << 3) | (data[i + 2] >> 5));
             }
-            done([pixels, colours.size]);
-          });
-        })"""
+          }
+          return [pixels, colours.size];
+        }"""
     )
 
 
