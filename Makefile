@@ -12,6 +12,9 @@ SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nea
 CODE    := src tests tools benchmarks examples setup.py
 PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
+# The tests start hundreds of programs: what Python compiled for one serves the next.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What a complete run must not leave out; .ci/run sets it.
 COMPLETE ?=
 
