@@ -2,7 +2,8 @@
 # or newer, a C compiler and make. Everything lands in this folder.
 
 PYTHON ?= python3
-JOBS   ?= 4
+# One more than there are cores, for a test that waits leaves its core to another.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
 
 FULL := .venv
 BASE := .venv-base
@@ -10,10 +11,13 @@ BASE := .venv-base
 ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.[ch])
 SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nearfield/bundled/*/*)
 CODE    := src tests tools benchmarks examples setup.py
-PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST  := -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The tests start hundreds of programs: what Python compiled for one serves the next.
 unexport PYTHONDONTWRITEBYTECODE
+# Each process has about one core: more threads of libraries would wait for each other.
+base-tests full-tests check: export OMP_NUM_THREADS = 1
+base-tests full-tests check: export OPENBLAS_NUM_THREADS = 1
 
 # What a complete run must not leave out; .ci/run sets it.
 COMPLETE ?=

@@ -100,7 +100,13 @@ def pytest_collection_modifyitems(config, items):
         (wanted if fits else others).append(item)
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = wanted
+    # Long files first: the last of them would run alone, the other cores with nothing to do.
+    items[:] = sorted(wanted, key=lambda item: not _is_of_a_long_file(item))
+
+
+def _is_of_a_long_file(item):
+    marks = {mark.name for mark in item.getparent(pytest.Module).own_markers}
+    return not marks.isdisjoint({"slow", "browser"})
 
 
 @pytest.hookimpl(trylast=True)
