@@ -2,8 +2,7 @@
 # or newer, a C compiler and make. Everything lands in this folder.
 
 PYTHON ?= python3
-# One more than there are cores, for a test that waits leaves its core to another.
-JOBS   ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
+JOBS   ?= 4
 
 FULL := .venv
 BASE := .venv-base
@@ -11,7 +10,7 @@ BASE := .venv-base
 ENGINE  := $(wildcard src/nearfield/runtime/_native/*.[ch] src/nearfield/core/*.[ch])
 SOURCES := $(ENGINE) $(shell find src/nearfield -name '*.py') $(wildcard src/nearfield/bundled/*/*)
 CODE    := src tests tools benchmarks examples setup.py
-PYTEST  := -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST  := -m pytest -q -n auto --maxprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The tests start hundreds of programs: what Python compiled for one serves the next.
 unexport PYTHONDONTWRITEBYTECODE

@@ -7,7 +7,7 @@ from nearfield.distributed import cluster as cluster_module
 OBJECTS = 100 << 20
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cluster():
     """Give the address of a cluster: a head without cores, and two nodes of one core each."""
     patience = pytest.MonkeyPatch()
