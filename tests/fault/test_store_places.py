@@ -6,12 +6,14 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nearfield.core.memory_store import MemoryStore
+from nearfield.core.storage import save_store
 from nearfield.core.store import Header
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import SQLiteStore, connection
@@ -193,6 +195,32 @@ def test_a_really_full_disk_keeps_what_was_acknowledged(small_disk):
     for snapshot in small_disk.glob("*-snapshot*"):
         snapshot.unlink()
     check_goes_on(path, written)
+
+
+def test_an_index_saved_on_a_small_disk_is_whole_or_not_there(small_disk):
+    """From those that fit to those whose log alone does, and that can then not be moved."""
+    if small_disk is None:
+        return  # a limit on the size of files would hold for the log as well
+    whole, refused = [], []
+    for nodes in range(500, 8000, 500):
+        kept = MemoryStore()
+        kept.initialize(Header("f", 64))
+        kept.add([make_entry("d", np.random.default_rng(0).standard_normal((nodes, 64)))])
+        goal = small_disk / f"{nodes}.index"
+        with suppress(StoreError):
+            save_store(kept, goal)
+        if goal.exists():
+            with closing(SQLiteStore(goal, create=False)) as store:
+                assert store.verify() == []
+                assert store.count() == nodes
+            whole.append(nodes)
+        else:
+            refused.append(nodes)
+        for file in small_disk.iterdir():
+            assert file == goal
+            file.unlink()
+    assert whole
+    assert refused
 
 
 def test_a_snapshot_that_cannot_be_written_is_held_in_memory(tmp_path, monkeypatch):

@@ -17,12 +17,13 @@ from nearfield.core.settings import Settings
 from nearfield.core.storage import StorageContext, exists, open_store, save_store, shown_place
 from nearfield.core.store import Header
 from nearfield.core.vectors import SimilarityMode
-from nearfield.core.writable import WritableIndex, warn_of
+from nearfield.core.writable import WritableIndex, stoppable, warn_of
 from nearfield.errors import ConfigError, ModelMismatchError, NearfieldError, StoreError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
+    from threading import Event
     from types import TracebackType
     from typing import Self
 
@@ -128,26 +129,40 @@ class VectorStoreIndex(WritableIndex):
             NearfieldError: A document could not be embedded or written; those before
                 it are in the index.
         """
-        if path is not None:
-            if store is not None or storage_context is not None:
-                message = (
-                    "Pass path, store or storage_context, not several: an index has one place."
-                )
-                raise ConfigError(message)
-            with _closed_on_failure(open_store(path)) as own:
-                return cls._filled(documents, store=own, **options)
-        return cls._filled(documents, store=store, storage_context=storage_context, **options)
+        places = {"path": path, "store": store, "storage_context": storage_context}
+        return cls._from_documents(documents, places | options)
 
     @classmethod
-    def _filled(cls, documents: Iterable[Document], **options: Any) -> Self:
+    def _from_documents(
+        cls, documents: Iterable[Document], options: dict[str, Any], stop: Event | None = None
+    ) -> Self:
+        path = options.pop("path", None)
+        if path is None:
+            return cls._filled(documents, options, stop)
+        if options.get("store") is not None or options.get("storage_context") is not None:
+            message = "Pass path, store or storage_context, not several: an index has one place."
+            raise ConfigError(message)
+        with _closed_on_failure(open_store(path)) as own:
+            index = cls._filled(documents, options | {"store": own}, stop)
+            if stop is not None and stop.is_set():
+                own.close()  # nobody waits for the index any longer
+            return index
+
+    @classmethod
+    def _filled(
+        cls, documents: Iterable[Document], options: dict[str, Any], stop: Event | None
+    ) -> Self:
         index = cls(**options)
-        warn_of(index.ingest(documents), index.embed_model)
+        warn_of(index.ingest(documents, stop=stop), index.embed_model)
         return index
 
     @classmethod
     async def afrom_documents(cls, documents: Iterable[Document], **options: Any) -> Self:
-        """Index documents, as :meth:`from_documents` does."""
-        return await in_thread(cls.from_documents, documents, **options)
+        """Index documents, as :meth:`from_documents` does.
+
+        When cancelled, the window at hand is still written, and a file that was opened is closed.
+        """
+        return await stoppable(cls._from_documents, documents, options)
 
     @classmethod
     def open(

@@ -27,7 +27,8 @@ from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
 from nearfield.core.progress import progress
 from nearfield.core.schema import Document, as_document
-from nearfield.core.store import Entry, Tallying, tallied
+from nearfield.core.store import Entry
+from nearfield.core.upserts import upsert_joining, upsert_replacing
 from nearfield.core.vectors import as_matrix
 from nearfield.errors import DimensionMismatchError, InvalidVectorsError
 
@@ -117,12 +118,20 @@ class Ingest:
                 report.removed = self._remove(removable, seen)
         return report
 
-    def drafts(self, drafts: Iterable[Draft], *, show_progress: bool = False) -> IngestReport:
-        """Embed and write documents that are split already, changed or not.
+    def joining(
+        self,
+        drafts: Iterable[Draft],
+        *,
+        show_progress: bool = False,
+        stop: threading.Event | None = None,
+    ) -> IngestReport:
+        """Embed nodes that are split already, and have them join those of their documents.
 
         Args:
-            drafts: Any iterable; a generator is run in a thread of its own.
+            drafts: Documents with the nodes that are new; a generator is run in a thread of
+                its own.
             show_progress: Draw a bar on stderr, on a terminal only.
+            stop: Once set, the stream ends after the window at hand.
 
         Returns:
             What was done.
@@ -132,7 +141,7 @@ class Ingest:
         """
         report = IngestReport()
         with _timing(report):
-            self._run(drafts, report, show_progress=show_progress)
+            self._run(drafts, report, show_progress=show_progress, stop=stop, put=upsert_joining)
         return report
 
     def _known(self, documents: Iterable[Document]) -> dict[str, str]:
@@ -149,6 +158,7 @@ class Ingest:
         show_progress: bool = False,
         total: int | None = None,
         stop: threading.Event | None = None,
+        put: Callable[..., None] = upsert_replacing,
     ) -> None:
         windows: Channel[Window] = Channel()
         batches: Channel[_Batch] = Channel()
@@ -156,7 +166,7 @@ class Ingest:
         with (
             suppress(AbandonedError),  # the writer's own error, raised below, says why
             progress(total, "Indexing", show=show_progress) as bar,
-            _thread("write", _write, batches, self.store),
+            _thread("write", _write, batches, put, self.store),
             _afterwards(batches.finish),
             _thread("read", windows.feed, pack(drafts, self.window_nodes)),
             _afterwards(windows.abandon),
@@ -250,16 +260,14 @@ class Ingest:
         )
 
 
-def _write(batches: Channel[_Batch], store: VectorStore) -> None:
+def _write(
+    batches: Channel[_Batch],
+    put: Callable[[VectorStore, Sequence[Entry], Mapping[str, int]], None],
+    store: VectorStore,
+) -> None:
     try:
         for entries, tally in batches:
-            if tally and isinstance(store, Tallying):
-                store.upsert_and_tally(entries, tally)
-                continue
-            store.upsert(entries)
-            if tally:
-                header = store.header
-                store.update_facts(tallied(header.facts if header else {}, tally))
+            put(store, entries, tally)
     except BaseException as error:  # noqa: BLE001 - goes to the thread that waits for it
         batches.abandon(error)
 

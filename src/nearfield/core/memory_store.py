@@ -22,6 +22,7 @@ from nearfield.core.store_checks import (
     known_header,
     shown,
 )
+from nearfield.core.upserts import read_and_upsert
 from nearfield.core.vector_table import VectorTable
 from nearfield.errors import StoreError
 
@@ -155,6 +156,16 @@ class MemoryStore:
             if tally:
                 header = known_header(self._header)
                 self._header = replace(header, facts=tallied(header.facts, tally))
+
+    def upsert_joined(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Take documents whose nodes join those that are here, with nobody in between.
+
+        Args:
+            entries: The documents, each with the nodes that are new or changed.
+            tally: What is added to which fact of the header.
+        """
+        with self._lock:
+            read_and_upsert(self, entries, tally)
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes.

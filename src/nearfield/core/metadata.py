@@ -34,14 +34,18 @@ def encode_metadata(metadata: Mapping[str, Any], owner: str) -> str:
 
     Raises:
         ConfigError: It is no mapping, a key is not text, a value is not JSON, a float is not
-            finite, or it is nested more than 64 deep.
+            finite, a whole number has too many digits, or it is nested more than 64 deep.
     """
     check_mapping(metadata, owner)
     if not metadata:
         return "{}"
     facts = dict(metadata)
     _check(facts, owner, depth=1)
-    return json.dumps(facts, allow_nan=False)
+    try:
+        return json.dumps(facts, allow_nan=False)
+    except ValueError as error:  # of a whole number, that it has too many digits
+        message = f"The metadata of {owner} cannot be written as JSON: {error}. Write it as text."
+        raise ConfigError(message) from error
 
 
 def decode_metadata(data: str) -> Metadata:

@@ -222,6 +222,35 @@ class Node:
 TextNode = Node
 """LlamaIndex's name for a node."""
 
+_FIELDS = {"id": str, "document_id": str, "text": str, "start": int, "end": int}
+_PLACES = range(-(2**63), 2**63)
+
+
+def check_node(node: object) -> None:
+    """Refuse what no store could keep as a node.
+
+    Args:
+        node: What was given.
+
+    Raises:
+        TypeError: It is no :class:`Node`, or its texts or places are of the wrong type.
+        ConfigError: A place is no number of 64 bits.
+    """
+    if not isinstance(node, Node):
+        message = f"Expected a Node, got {type(node).__name__}. Write Node(text=...)."
+        raise TypeError(message)
+    for name, wanted in _FIELDS.items():
+        value = getattr(node, name)
+        if not isinstance(value, wanted):
+            message = (
+                f"The {name} of node {node.id!r} must be {wanted.__name__}, "
+                f"not {type(value).__name__}."
+            )
+            raise TypeError(message)
+        if isinstance(value, int) and value not in _PLACES:
+            message = f"The {name} of node {node.id!r} must fit into 64 bits."
+            raise ConfigError(message)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeWithScore:

@@ -125,10 +125,22 @@ def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
             copy_store(store, written)
         finally:
             written.close()
+        _check_whole(work, goal)
         _put(work, goal)
     finally:
         for left in goal.parent.glob(f"{work.name}*"):
             left.unlink(missing_ok=True)
+
+
+def _check_whole(work: Path, goal: Path) -> None:
+    """Refuse a file whose log is still there: SQLite is silent where closing cannot move it."""
+    log = work.with_name(f"{work.name}-wal")
+    if log.exists() and log.stat().st_size:
+        message = (
+            f"{str(goal)!r} was not written: what was copied does not fit on its disk. "
+            "Free some space and save again; what was there before is as it was."
+        )
+        raise StoreError(message)
 
 
 def _put(work: Path, goal: Path) -> None:

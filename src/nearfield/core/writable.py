@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import Draft
 from nearfield.core.ingest import Ingest
-from nearfield.core.outlines import outlines
-from nearfield.core.schema import as_document, content_hash
+from nearfield.core.schema import as_document, check_node, content_hash
 from nearfield.core.warn import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nearfield.core.drafts import IngestReport
     from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.estimate import Estimate
     from nearfield.core.schema import Document, Metadata, Node
     from nearfield.core.store import Header, VectorStore
+
+T = TypeVar("T")
 
 
 class WritableIndex(ABC):
@@ -148,18 +149,13 @@ class WritableIndex(ABC):
 
         When cancelled, the window at hand is still written.
         """
-        stop = threading.Event()
-        try:
-            return await in_thread(
-                self.ingest,
-                documents,
-                removable=removable,
-                show_progress=show_progress,
-                total=total,
-                stop=stop,
-            )
-        finally:
-            stop.set()
+        return await stoppable(
+            self.ingest,
+            documents,
+            removable=removable,
+            show_progress=show_progress,
+            total=total,
+        )
 
     def refresh(self, documents: Sequence[Document]) -> list[bool]:
         """Insert the documents that are new or changed.
@@ -168,19 +164,32 @@ class WritableIndex(ABC):
             documents: Documents, each known by its id.
 
         Returns:
-            For each, whether it was new or changed.
+            For each, whether it was new or changed, and put in.
 
         Raises:
             NearfieldError: As for :meth:`ingest`.
         """
-        some = [as_document(document) for document in documents]
-        before = self.store.content_hashes([document.id for document in some])
-        warn_of(self.ingest(some), self.embed_model)
-        return [before.get(document.id) != document.hash for document in some]
+        return self._refresh(documents)
 
     async def arefresh(self, documents: Sequence[Document]) -> list[bool]:
-        """Insert the documents that are new or changed, as :meth:`refresh` does."""
-        return await in_thread(self.refresh, documents)
+        """Insert the documents that are new or changed, as :meth:`refresh` does.
+
+        When cancelled, the window at hand is still written.
+        """
+        return await stoppable(self._refresh, documents)
+
+    def _refresh(
+        self, documents: Sequence[Document], stop: threading.Event | None = None
+    ) -> list[bool]:
+        some = [as_document(document) for document in documents]
+        before = self.store.content_hashes([document.id for document in some])
+        warn_of(self.ingest(some, stop=stop), self.embed_model)
+        put_in, seen = [], set()
+        for document in some:  # of one id the first counts, as in the stream
+            changed = document.id not in seen and before.get(document.id) != document.hash
+            put_in.append(changed)
+            seen.add(document.id)
+        return put_in
 
     def refresh_ref_docs(self, documents: Sequence[Document]) -> list[bool]:
         """Do as :meth:`refresh`, as LlamaIndex spells it."""
@@ -265,8 +274,8 @@ class WritableIndex(ABC):
     def insert_nodes(self, nodes: Sequence[Node], *, show_progress: bool | None = None) -> None:
         """Put nodes in, as they are: they are not split.
 
-        A node replaces the one of its id. Nodes of a document that is there
-        already are added to it. A node with an ``embedding`` keeps it.
+        Nodes of a document that is there already join those it has, and replace those of the
+        same id; what others write to it meanwhile stays. A node with an ``embedding`` keeps it.
 
         Args:
             nodes: The nodes.
@@ -274,17 +283,31 @@ class WritableIndex(ABC):
 
         Raises:
             DimensionMismatchError: A node's own embedding is of another length.
+            StoreError: A node's id belongs to another document.
             NearfieldError: As for :meth:`ingest`.
+            TypeError: Something is not a node, or its id, text or place are of the wrong type.
         """
-        show = self._show_progress if show_progress is None else show_progress
-        report = self._stream().drafts(self._drafts(nodes), show_progress=show)
-        warn_of(report, self.embed_model)
+        self._insert_nodes(nodes, show_progress=show_progress)
 
     async def ainsert_nodes(
         self, nodes: Sequence[Node], *, show_progress: bool | None = None
     ) -> None:
-        """Put nodes in, as :meth:`insert_nodes` does."""
-        await in_thread(self.insert_nodes, nodes, show_progress=show_progress)
+        """Put nodes in, as :meth:`insert_nodes` does.
+
+        When cancelled, the window at hand is still written.
+        """
+        await stoppable(self._insert_nodes, nodes, show_progress=show_progress)
+
+    def _insert_nodes(
+        self,
+        nodes: Sequence[Node],
+        *,
+        show_progress: bool | None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        show = self._show_progress if show_progress is None else show_progress
+        report = self._stream().joining(self._drafts(nodes), show_progress=show, stop=stop)
+        warn_of(report, self.embed_model)
 
     def delete_nodes(self, node_ids: Sequence[str] | str) -> int:
         """Take single nodes out; their documents stay known.
@@ -301,24 +324,35 @@ class WritableIndex(ABC):
         """Take single nodes out, as :meth:`delete_nodes` does."""
         return await in_thread(self.delete_nodes, node_ids)
 
-    def _drafts(self, nodes: Sequence[Node]) -> Iterator[Draft]:
+    def _drafts(self, nodes: Sequence[Node]) -> list[Draft]:
         grouped: dict[str, dict[str, Node]] = {}
         for node in nodes:
+            check_node(node)
             grouped.setdefault(node.document_id, {})[node.id] = node
         known = self.store.content_hashes(list(grouped))
-        facts: dict[str, Metadata] = {}
-        if known:  # a document is written whole: the nodes it has already come along
-            had = outlines(self.store, list(known))
-            facts = {name: of.metadata for name, of in had.items()}
-            ids = [node_id for of in had.values() for node_id in of.node_ids]
-            there: dict[str, dict[str, Node]] = {name: {} for name in known}
-            for node, _ in self.store.nodes(ids):
-                there[node.document_id][node.id] = node
-            grouped.update({name: {**there[name], **grouped[name]} for name in known})
+        drafts = []
         for name, own in grouped.items():
-            content = known.get(name) or content_hash("\x00".join(n.text for n in own.values()))
-            has = list(own.values())
-            yield Draft(name, content, has, facts.get(name, {}), replaces=name in known)
+            content = content_hash("\x00".join(node.text for node in own.values()))
+            drafts.append(Draft(name, content, list(own.values()), {}, replaces=name in known))
+        return drafts
+
+
+async def stoppable(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call in a thread what takes a ``stop`` event, which is set once nobody waits any longer.
+
+    Args:
+        call: What streams documents or nodes into a store.
+        args: What it is called with.
+        kwargs: What else it is called with.
+
+    Returns:
+        What it gives.
+    """
+    stop = threading.Event()
+    try:
+        return await in_thread(call, *args, stop=stop, **kwargs)
+    finally:
+        stop.set()
 
 
 def warn_of(report: IngestReport, model: BaseEmbedding) -> None:

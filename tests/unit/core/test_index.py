@@ -287,7 +287,26 @@ async def test_every_change_has_an_async_twin_that_does_the_same(model):
     assert [n.text for n, _ in index.store.nodes()] == ["Mars anew.", "Venus anew."]
 
 
-async def test_a_cancelled_ingest_stops_after_the_window_at_hand():
+def ingested(index, many):
+    return index.aingest(many)
+
+
+def refreshed(index, many):
+    return index.arefresh(many)
+
+
+def made_of_them(index, many):
+    return VectorStoreIndex.afrom_documents(
+        many, store=index.store, embed_model=index.embed_model, insert_batch_size=2
+    )
+
+
+def put_in_as_nodes(index, many):
+    return index.ainsert_nodes([Node(one.text, document_id=one.id) for one in many])
+
+
+@pytest.mark.parametrize("call", [ingested, refreshed, made_of_them, put_in_as_nodes])
+async def test_what_is_cancelled_stops_after_the_window_at_hand(call):
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     class Waiting(FakeEmbedding):
@@ -301,9 +320,9 @@ async def test_a_cancelled_ingest_stops_after_the_window_at_hand():
             super().upsert(entries)
             ended.set()
 
-    index = VectorStoreIndex(store=Store(), embed_model=Waiting(), insert_batch_size=2)
+    index = VectorStoreIndex(store=Store(), embed_model=Waiting(8), insert_batch_size=2)
     many = [Document(f"text {n}", id=f"d{n}") for n in range(50)]
-    task = asyncio.ensure_future(index.aingest(many))
+    task = asyncio.ensure_future(call(index, many))
     await asyncio.to_thread(begun.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -312,6 +331,124 @@ async def test_a_cancelled_ingest_stops_after_the_window_at_hand():
     assert await asyncio.to_thread(ended.wait, 10)
 
     assert len(ids(index)) < 10
+
+
+async def test_a_file_whose_index_nobody_waits_for_is_closed(tmp_path, monkeypatch):
+    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Waiting(FakeEmbedding):
+        def _encode(self, texts, input_type):
+            begun.set()
+            assert go_on.wait(10)
+            return super()._encode(texts, input_type)
+
+    close = SQLiteStore.close
+    monkeypatch.setattr(SQLiteStore, "close", lambda store: (close(store), closed.set()))
+    making = VectorStoreIndex.afrom_documents(PLANETS, path=tmp_path / "i", embed_model=Waiting(8))
+    task = asyncio.ensure_future(making)
+    await asyncio.to_thread(begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+
+    assert await asyncio.to_thread(closed.wait, 10)
+
+
+# What others write meanwhile.
+
+
+class Meddled(FakeEmbedding):
+    """Lets somebody else write while it computes, once."""
+
+    def __init__(self, meanwhile):
+        super().__init__(8)
+        self._meanwhile = [meanwhile]
+
+    def _encode(self, texts, input_type):
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super()._encode(texts, input_type)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def two_indexes(request, tmp_path):
+    """Give a way to make indexes over one store, which has a document of one node."""
+    store = MemoryStore() if request.param == "memory" else None
+    opened = []
+
+    def make(model):
+        own = store or SQLiteStore(tmp_path / "i")
+        opened.append(VectorStoreIndex(store=own, embed_model=model, transformations=[Whole()]))
+        return opened[-1]
+
+    make(FakeEmbedding(8)).insert(Document("the start", id="d"))
+    yield make
+    for one in opened:
+        one.close()
+
+
+def texts(index):
+    return [node.text for node, _ in index.store.nodes()]
+
+
+def test_nodes_that_two_put_into_a_document_at_once_are_both_there(two_indexes):
+    other = two_indexes(FakeEmbedding(8))
+    mine = two_indexes(Meddled(lambda: other.insert_nodes([Node("theirs", "theirs", "d")])))
+    mine.insert_nodes([Node("mine", "mine", "d")])
+
+    assert texts(mine) == ["the start", "theirs", "mine"]
+    assert mine.refresh([Document("the start", id="d")]) == [False]
+
+
+def test_a_node_put_in_late_brings_no_older_text_back(two_indexes):
+    other = two_indexes(FakeEmbedding(8))
+    mine = two_indexes(Meddled(lambda: other.refresh([Document("the new text", id="d")])))
+    mine.insert_nodes([Node("late", "late", "d")])
+
+    assert texts(mine) == ["the new text", "late"]
+    assert mine.refresh([Document("the new text", id="d")]) == [False]
+
+
+def test_a_node_replaces_the_one_of_its_id_and_keeps_its_place(two_indexes):
+    index = two_indexes(FakeEmbedding(8))
+    index.insert_nodes([Node("two", "n2", "d"), Node("three", "n3", "d")])
+    index.insert_nodes([Node("two anew", "n2", "d")])
+
+    assert texts(index) == ["the start", "two anew", "three"]
+
+
+def test_a_node_id_of_another_document_is_refused_and_nothing_changes(two_indexes):
+    index = two_indexes(FakeEmbedding(8))
+    index.insert_nodes([Node("one", "n", "d")])
+    with pytest.raises(StoreError, match="'n'"):
+        index.insert_nodes([Node("other", "n", "another")])
+
+    assert texts(index) == ["the start", "one"]
+
+
+@pytest.mark.parametrize(
+    ("node", "error", "said"),
+    [
+        ("a text", TypeError, "Expected a Node, got str"),
+        (Node("x", 7, "d"), TypeError, "id of node 7 must be str, not int"),
+        (Node("x", "q", 7), TypeError, "document_id of node 'q' must be str"),
+        (Node("x", "q", "d", start="0", end=4), TypeError, "start of node 'q' must be int"),
+        (Node("x", "q", "d", start=2**70), ConfigError, "start of node 'q' must fit into 64 bits"),
+        (Node("x", "q", "d", metadata={"n": 10**5000}), ConfigError, "node 'q' .*digits"),
+    ],
+)
+def test_what_no_store_could_keep_as_a_node_is_refused_by_name(index, node, error, said):
+    with pytest.raises(error, match=said):
+        index.insert_nodes([node])
+    assert ids(index) == ["mars", "venus", "saturn"]
+
+
+def test_of_documents_with_one_id_the_first_is_put_in_and_the_answer_says_so(index):
+    given = [Document("one", id="k"), Document("two", id="k"), Document("one", id="k")]
+    with pytest.warns(UserWarning, match="left out"):
+        assert index.refresh(given) == [True, False, False]
+    assert index.refresh([Document("one", id="k")]) == [False]
 
 
 # Where it lives.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nearfield.core.outlines import Outline
 from nearfield.core.schema import Node
 from nearfield.core.store_checks import shown
+from nearfield.core.upserts import joined
 from nearfield.errors import CorruptStoreError
 from nearfield.stores.sqlite.blocks import row_vectors
 from nearfield.stores.sqlite.records import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nearfield.core.schema import Metadata
+    from nearfield.core.store import Entry
     from nearfield.core.vectors import Vector
 
 IDS_AT_ONCE = 500
@@ -142,6 +144,14 @@ def read_outlines(
         if number in found:
             found[number][1].node_ids.append(restored(name))
     return dict(found.values())
+
+
+def read_joined(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Give documents with the nodes that they have already; see ``joined``."""
+    ids = [entry.document_id for entry in entries]
+    known, has = read_hashes(connection, ids), read_outlines(connection, ids)
+    node_ids = [node_id for outline in has.values() for node_id in outline.node_ids]
+    return joined(entries, known, has, iterate_with_vectors(connection, node_ids))
 
 
 def read_hashes(

@@ -180,6 +180,21 @@ class SQLiteStore(Upkeep):
         """
         self._write(entries, replacing=True, tally=tally)
 
+    def upsert_joined(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents whose nodes join those that are there, all in one transaction.
+
+        Args:
+            entries: The documents, each with the nodes that are new or changed.
+            tally: What is added to which fact of the header.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        self._checked(entries)  # what is wrong is told before anybody else has to wait
+        with self._connections.writing() as connection:
+            whole = reading.read_joined(connection, entries)
+            self._write_in(connection, self._checked(whole), tally=tally)
+
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes, in one transaction.
 
@@ -325,8 +340,18 @@ class SQLiteStore(Upkeep):
         checked = self._checked(entries)
         if checked:
             with self._connections.writing() as connection:
-                batch = Batch(checked, read_numbers(connection))
-                self._write_batch(connection, batch, replacing=replacing, tally=tally)
+                self._write_in(connection, checked, replacing=replacing, tally=tally)
+
+    def _write_in(
+        self,
+        connection: sqlite3.Connection,
+        checked: list[CheckedEntry],
+        *,
+        replacing: bool = True,
+        tally: Mapping[str, int] | None = None,
+    ) -> None:
+        batch = Batch(checked, read_numbers(connection))
+        self._write_batch(connection, batch, replacing=replacing, tally=tally)
 
     def _checked(self, entries: Sequence[Entry]) -> list[CheckedEntry]:
         header = self.header
