@@ -248,6 +248,20 @@ def test_a_store_that_only_reads_turns_to_the_file_put_in_its_place(tmp_path):
         assert len(store.query(QUERY, 99)[0].nodes) == 10
 
 
+def test_a_read_that_goes_on_while_the_file_is_replaced_does_not_bring_it_back(tmp_path):
+    path = tmp_path / "my.index"
+    build(path)
+    with closing(SQLiteStore(path, read_only=True)) as store:
+        begun = store.documents()
+        next(begun)
+        build(tmp_path / "other.index", documents=5)
+        (tmp_path / "other.index").replace(path)
+        assert len(store.content_hashes()) == 5
+        assert len(list(begun)) == 2  # one version, to its end
+        assert len(store.content_hashes()) == 5
+        assert len(store.query(QUERY, 99)[0].nodes) == 10
+
+
 def test_a_store_stays_with_its_file_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)

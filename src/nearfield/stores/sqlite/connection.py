@@ -54,17 +54,18 @@ class Connections:
         self._abandoned: list[sqlite3.Connection] = []
         self._closed = False
         self._seen = _file_facts(path)
+        self._generation = 0  # of the connections that read; a new one for each file followed
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection that sees one version of the index until it is given back."""
         with translated(self.path):
-            connection = self._take()
+            connection, generation = self._take()
             try:
                 connection.execute("BEGIN")
                 yield connection
             finally:
-                self._give_back(connection)
+                self._give_back(connection, generation)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -143,19 +144,22 @@ class Connections:
             if writer is not None:
                 writer.close()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> tuple[sqlite3.Connection, int]:
         with self._lock:
             self._check_usable()
             self._follow()
+            generation = self._generation
             if self._idle:
-                return self._idle.pop()
-        return connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
+                return self._idle.pop(), generation
+        made = connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
+        return made, generation
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         with self._lock:
-            if not self._closed:
+            # One lent before another file was followed sees the file that was there then.
+            if not self._closed and generation == self._generation:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -185,6 +189,7 @@ class Connections:
             )
             raise StoreError(message)
         self._seen = now
+        self._generation += 1
         stale, self._idle = self._idle, []
         for connection in stale:
             connection.close()
