@@ -315,6 +315,7 @@ def _holder(path: Path) -> str:
                 process = int(fields[4])
                 if process == os.getpid():
                     return "this process itself, through another store"
-                command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
-                return f"process {process} ({command.decode('utf-8', 'replace').strip()[:120]})"
+                # The program alone: what it was given may be a password.
+                program = Path(f"/proc/{process}/comm").read_text("utf-8", "replace").strip()
+                return f"process {process} ({program})"
     return "another process"
