@@ -51,8 +51,9 @@ class SQLiteStore(Upkeep):
         read_only: Whether to refuse writing; also right where nothing can be written, even
             while somebody else writes.
         timeout_s: How long a write waits for another writer.
-        snapshot_from_bytes: From how many bytes of vectors on a copy laid out
-            for searching is kept beside the file.
+        snapshot_from_bytes: From how many bytes of vectors on a copy laid out for searching
+            is kept beside the file, also by one that only reads; below that, and where it
+            cannot be written, in memory.
 
     Raises:
         StoreError: The file is missing and not to be made, or cannot be opened.
