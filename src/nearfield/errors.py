@@ -182,7 +182,7 @@ class StoreLockedError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """The server of a store cannot be reached, or left during a call."""
+    """The server of a store cannot be reached or left, or a file changed while it was read."""
 
     retryable: ClassVar[bool] = True
 

@@ -100,6 +100,23 @@ def test_an_index_opened_to_be_read_is_not_written(tmp_path):
         assert store.count() == 6
 
 
+@pytest.mark.parametrize(("snapshot_from", "left"), [(1, {"my.index-snapshot"}), (1 << 62, set())])
+def test_one_that_only_reads_leaves_the_index_as_it_is_and_a_snapshot_where_it_may(
+    tmp_path, snapshot_from, left
+):
+    path = tmp_path / "my.index"
+    with closing(SQLiteStore(path)) as store:
+        store.initialize(HEADER)
+        store.add([make_entry("d", np.arange(8000).reshape(2000, 4))])
+    before = path.read_bytes()
+    with closing(SQLiteStore(path, read_only=True, snapshot_from_bytes=snapshot_from)) as store:
+        assert len(store.query(QUERY, 9)[0].nodes) == 9
+    logs = {"my.index-wal", "my.index-shm"}
+    assert {file.name for file in tmp_path.iterdir()} - logs == {"my.index", *left}
+    assert path.read_bytes() == before
+    assert [log.stat().st_size for log in tmp_path.glob("*-wal")] in ([], [0])
+
+
 def test_a_missing_index_is_made_only_when_it_may_be(tmp_path):
     path = tmp_path / "my.index"
     for options in ({"create": False}, {"read_only": True}):
@@ -273,6 +290,20 @@ def test_a_store_that_only_reads_turns_to_the_file_put_in_its_place(tmp_path):
         build(tmp_path / "other.index", documents=5)
         (tmp_path / "other.index").replace(path)
         assert store.count() == 10
+        assert len(store.query(QUERY, 99)[0].nodes) == 10
+
+
+def test_a_read_that_goes_on_while_the_file_is_replaced_does_not_bring_it_back(tmp_path):
+    path = tmp_path / "my.index"
+    build(path)
+    with closing(SQLiteStore(path, read_only=True)) as store:
+        begun = store.documents()
+        next(begun)
+        build(tmp_path / "other.index", documents=5)
+        (tmp_path / "other.index").replace(path)
+        assert len(store.content_hashes()) == 5
+        assert len(list(begun)) == 2  # one version, to its end
+        assert len(store.content_hashes()) == 5
         assert len(store.query(QUERY, 99)[0].nodes) == 10
 
 

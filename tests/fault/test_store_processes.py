@@ -110,20 +110,25 @@ def hold(place):
         sys.stdin.readline()
 
 fail_points.hook = hold
-with SQLiteStore(sys.argv[1]) as store:
+with SQLiteStore(sys.argv[-1]) as store:
     store.add([make_entry("theirs", [[1, 1, 1, 1]])])
 """
 
 
 def test_a_writer_that_cannot_wait_is_told_who_writes(tmp_path):
     path = tmp_path / "my.index"
+    (tmp_path / "holder.py").write_text(HOLDER, encoding="utf-8")
     with closing(SQLiteStore(path, timeout_s=0.05)) as store:
         store.initialize(HEADER)
-        with python(HOLDER, path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        with subprocess.Popen(
+            [sys.executable, "holder.py", "postgresql://me:hunter2@db.example/docs", str(path)],
+            cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as holder:  # fmt: skip
             assert holder.stdout.readline() == "held\n"
             expected = f"process {holder.pid} " if sys.platform == "linux" else "another process"
-            with pytest.raises(StoreLockedError, match=expected):
+            with pytest.raises(StoreLockedError, match=expected) as told:
                 store.add([make_entry("ours", [[1, 1, 1, 1]])])
+            assert "hunter2" not in str(told.value)  # what a program was given may be a secret
             assert store.count() == 0  # a reader is not kept waiting
             holder.stdin.write("\n")
             holder.stdin.flush()

@@ -179,7 +179,8 @@ class VectorStoreIndex(WritableIndex):
             path: Its file, or ``"name://..."`` for a registered store.
             embed_model: The model that made it. By default the one in the settings,
                 if it made it, or else the one the index names, if it runs here.
-            read_only: Refuse to write, and write nothing.
+            read_only: Refuse to change the index. A store in a file may still keep beside it
+                what it derives for searching (a snapshot), where the folder allows that.
             options: As for the class.
 
         Returns:

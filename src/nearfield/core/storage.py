@@ -34,7 +34,8 @@ def open_store(target: str | os.PathLike[str], *, read_only: bool = False) -> Ve
 
     Args:
         target: The path of a file, or ``"name://..."`` for a registered store.
-        read_only: Refuse to write, and write nothing.
+        read_only: Refuse to change the index. A store in a file may still keep beside it
+            what it derives for searching (a snapshot), where the folder allows that.
 
     Returns:
         The store.

@@ -1,4 +1,4 @@
-"""Connections to an index file: how they are opened, shared, and what their errors mean.
+"""Connections to an index file: how they are opened and shared.
 
 The process never opens the index file but through SQLite: closing any other
 handle on it would drop the locks that this process holds (a rule of POSIX).
@@ -7,30 +7,34 @@ handle on it would drop the locks that this process holds (a rule of POSIX).
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from nearfield.core.fork_lock import ForkLock
-from nearfield.errors import CorruptStoreError, StoreError, StoreLockedError
+from nearfield.errors import StoreError, StoreLockedError, StoreUnavailableError
 from nearfield.stores.sqlite import fail_points
+from nearfield.stores.sqlite.faults import BUSY, holder, primary_code, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    Facts = tuple[int, int, int, int]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 CACHE_KIB = 32_768
 WAL_KEPT_BYTES = 64 << 20
 CHECKPOINT_PAGES = 8192
 """How long the log gets (64 MiB) before a commit moves it into the file as well."""
-FULL_DISK_BYTES = 1 << 20
-_PRIMARY_CODE = 0xFF
 _NAMING = 2
 """How many of the facts of a file, from the first on, say which file it is."""
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_REDONE = 3
+_READING = frozenset({"ro", "immutable"})
 
 
 class Connections:
@@ -38,7 +42,8 @@ class Connections:
 
     Args:
         path: The index file.
-        mode: ``"rwc"`` (made when missing), ``"rw"`` or ``"ro"``.
+        mode: ``"rwc"`` (made when missing), ``"rw"``, ``"ro"``, or ``"immutable"`` as
+            :func:`connect_to_read` gives it.
         timeout_s: How long a write waits for another process.
     """
 
@@ -49,22 +54,56 @@ class Connections:
         self._lock = ForkLock()
         self._writing = ForkLock()
         self._idle: list[sqlite3.Connection] = []
+        self._begun: dict[sqlite3.Connection, Facts] = {}
         self._writer: sqlite3.Connection | None = None
         self._owner = os.getpid()
         self._abandoned: list[sqlite3.Connection] = []
         self._closed = False
         self._seen = _file_facts(path)
+        self._generation = 0  # of the connections that read; a new one for each file followed
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that sees one version of the index until it is given back."""
+        """Lend a connection that sees one version of the index until it is given back.
+
+        Raises:
+            StoreUnavailableError: It was more than one, see :meth:`check`.
+        """
         with translated(self.path):
-            connection = self._take()
+            connection, generation = self._take()
             try:
                 connection.execute("BEGIN")
-                yield connection
+                try:
+                    yield connection
+                except Exception:
+                    self.check(connection)  # which may be all that is wrong
+                    raise
+                self.check(connection)
             finally:
-                self._give_back(connection)
+                self._give_back(connection, generation)
+
+    def check(self, connection: sqlite3.Connection) -> None:
+        """Refuse what was read of a file that changed in spite of what SQLite was told.
+
+        Args:
+            connection: One that is lent for reading.
+
+        Raises:
+            StoreUnavailableError: The file was written while it was read as one that nobody
+                changes; the same read may succeed when it is repeated.
+        """
+        begun = self._begun.get(connection)
+        if begun is None:
+            return
+        now = None
+        with suppress(OSError):
+            now = _file_facts(self.path)
+        if now != begun:
+            message = (
+                f"{self.path} was changed while it was read, in a place where no lock can be had. "
+                "Read again."
+            )
+            raise StoreUnavailableError(message)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -93,7 +132,9 @@ class Connections:
     @contextmanager
     def looking(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection of its own, outside of a transaction."""
-        with translated(self.path):
+        # One that is lent meanwhile notices where the file changes.
+        beside = self.reading() if self.mode in _READING else nullcontext()
+        with translated(self.path), beside:
             connection = connect(self.path, mode=self.mode, timeout_s=self.timeout_s)
             try:
                 yield connection
@@ -117,8 +158,8 @@ class Connections:
 
         def wait(status: int, _remaining: int, _total: int) -> None:
             # Without this, the copy would wait for another writer without end.
-            if status in _BUSY and time.monotonic() > deadline:
-                message = f"{self.path} is being written by {_holder(self.path)}. Try again later."
+            if status in BUSY and time.monotonic() > deadline:
+                message = f"{self.path} is being written by {holder(self.path)}. Try again later."
                 raise StoreLockedError(message)
 
         with (
@@ -143,19 +184,31 @@ class Connections:
             if writer is not None:
                 writer.close()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> tuple[sqlite3.Connection, int]:
         with self._lock:
             self._check_usable()
             self._follow()
+            generation = self._generation
             if self._idle:
-                return self._idle.pop()
-        return connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
+                connection = self._idle.pop()
+            elif self.mode in _READING:
+                connection, self.mode = connect_to_read(self.path, self.mode, self.timeout_s)
+            else:
+                connection = None
+            if connection is not None:
+                if self.mode == "immutable":
+                    self._begun[connection] = self._seen
+                return connection, generation
+        made = connect(self.path, mode=self.mode, timeout_s=self.timeout_s, reading=True)
+        return made, generation
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         with self._lock:
-            if not self._closed:
+            self._begun.pop(connection, None)
+            # One lent before another file was followed sees the file that was there then.
+            if not self._closed and generation == self._generation:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -176,8 +229,11 @@ class Connections:
         # Told that nobody changes a file, SQLite does not look whether somebody did.
         told = len(self._seen) if self.mode == "immutable" else _NAMING
         if now is not None and now[:told] == self._seen[:told]:
-            return
-        if now is None or self.mode not in {"ro", "immutable"}:
+            self._seen = now
+            # Looked for after the facts: a file without a log, the same until the end, is whole.
+            if self.mode != "immutable" or not log_path(self.path).exists():
+                return
+        if now is None or self.mode not in _READING:
             # The system would let us go on with a file that has no name any more.
             message = (
                 f"{self.path} was removed, or another file put in its place, since it was "
@@ -185,6 +241,7 @@ class Connections:
             )
             raise StoreError(message)
         self._seen = now
+        self._generation += 1
         stale, self._idle = self._idle, []
         for connection in stale:
             connection.close()
@@ -235,81 +292,64 @@ def connect(
     return connection
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into nearfield's, which name the file and the next step.
+def connect_to_read(path: Path, mode: str, timeout_s: float) -> tuple[sqlite3.Connection, str]:
+    """Open a connection that only reads, as the place allows it now.
+
+    Where nothing can be written, SQLite reads by the log and the shared memory that a writer
+    keeps beside the file. Without a log to take into account, the file alone is the index.
 
     Args:
-        path: The index file.
+        path: The file.
+        mode: ``"ro"``, or ``"immutable"`` where the other was found impossible before.
+        timeout_s: How long to wait for a lock.
+
+    Returns:
+        The connection, and the mode it was opened with.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+        StoreError: There is a log that cannot be read here.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explained(error, path) from error
+    if mode == "ro" or log_path(path).exists():
+        try:  # its first statement reads the file already
+            return connect(path, mode="ro", timeout_s=timeout_s, reading=True), "ro"
+        except sqlite3.Error as error:
+            if primary_code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+                raise
+        log = 0
+        with suppress(OSError):
+            log = log_path(path).stat().st_size
+        if log:
+            message = (
+                f"{path} has a log beside it that cannot be read in a read-only place. Let who may "
+                "write open it and close it, or read its -wal and -shm be allowed, or copy both."
+            )
+            raise StoreError(message)
+    return connect(path, mode="immutable", timeout_s=timeout_s, reading=True), "immutable"
 
 
-def _file_facts(path: Path) -> tuple[int, int, int, int]:
+def log_path(path: Path) -> Path:
+    """Give the place of an index's log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _file_facts(path: Path) -> Facts:
     facts = path.stat()
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _explained(error: sqlite3.Error, path: Path) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & _PRIMARY_CODE
-    if primary in _BUSY:
-        message = f"{path} is being written by {_holder(path)}. Try again when it is done."
-        return StoreLockedError(message)
-    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _disk_is_full(path)):
-        message = (
-            f"No space left to write {path}. What was written before is safe: "
-            "free some space and run the same again."
-        )
-        return StoreError(message)
-    if primary == sqlite3.SQLITE_READONLY:
-        message = (
-            f"{path} is read-only: it can be searched, not written. "
-            "Copy it, or change its permissions."
-        )
-        return StoreError(message)
-    if primary == sqlite3.SQLITE_CANTOPEN:
-        message = (
-            f"{path} cannot be opened ({error}). Check that its folder exists and can be read."
-        )
-        return StoreError(message)
-    if primary == sqlite3.SQLITE_NOTADB:
-        message = (
-            f"{path} is not an index, or its beginning is damaged ({error}). Give another path; "
-            "a damaged index is to be restored from a copy, or built again."
-        )
-        return CorruptStoreError(message)
-    if primary == sqlite3.SQLITE_CORRUPT or code is None:
-        # No code: Python could not decode what SQLite gave it.
-        message = (
-            f"{path} is damaged ({error}). If `nearfield repair` cannot mend it, "
-            "restore it from a copy, or build it again."
-        )
-        return CorruptStoreError(message)
-    message = f"{path} could not be used: {error} ({getattr(error, 'sqlite_errorname', '?')})."
-    return StoreError(message)
+def redone(read: Callable[P, T]) -> Callable[P, T]:
+    """Let a read be done again when the file changed meanwhile, see :meth:`Connections.check`.
 
+    Args:
+        read: What reads and gives its whole answer at once.
+    """
 
-def _disk_is_full(path: Path) -> bool:
-    with suppress(OSError):
-        return shutil.disk_usage(path.parent).free < FULL_DISK_BYTES
-    return False
+    @wraps(read)
+    def redo(*arguments: P.args, **options: P.kwargs) -> T:
+        for _ in range(_REDONE):
+            with suppress(StoreUnavailableError):
+                return read(*arguments, **options)
+        return read(*arguments, **options)
 
-
-def _holder(path: Path) -> str:
-    """Name the process that holds the write lock, where the system tells (Linux)."""
-    with suppress(OSError, ValueError, IndexError):
-        inode = os.stat(f"{path}-shm").st_ino  # noqa: PTH116 - a name beside the path
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            fields = line.split()
-            # 1: POSIX ADVISORY WRITE 4711 08:02:131074 120 120
-            if fields[3] == "WRITE" and int(fields[5].rpartition(":")[2]) == inode:
-                process = int(fields[4])
-                if process == os.getpid():
-                    return "this process itself, through another store"
-                command = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
-                return f"process {process} ({command.decode('utf-8', 'replace').strip()[:120]})"
-    return "another process"
+    return redo

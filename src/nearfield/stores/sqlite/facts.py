@@ -24,10 +24,12 @@ from nearfield.errors import CorruptStoreError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from nearfield.core.schema import Metadata
     from nearfield.core.search import Mask, Rows
+
+    Check = Callable[[sqlite3.Connection], None]
 
 TRUTH, NUMBER, TEXT, LIST, OBJECT = 1, 2, 3, 4, 5
 MEMBER = 10  # added to the kind of what stands in a list
@@ -109,9 +111,14 @@ def matching_rows(
 
 
 class RowOwners:
-    """Which metadata each node has, read once per version of the index."""
+    """Which metadata each node has, read once per version of the index.
 
-    def __init__(self) -> None:
+    Args:
+        check: Refuses what a connection read of more than one version.
+    """
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
         self._read: tuple[Rows, Rows] | None = None
 
     def read(self, connection: sqlite3.Connection) -> tuple[Rows, Rows]:
@@ -125,6 +132,7 @@ class RowOwners:
                 ),
                 np.int64,
             ).reshape(-1, 2)
+            self._check(connection)
             self._read = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
         return self._read
 

@@ -27,7 +27,8 @@ from nearfield.core.cache import EmbeddingCache
 from nearfield.core.store_checks import known_header
 from nearfield.errors import StoreError, StoreLockedError
 from nearfield.stores.sqlite import schema
-from nearfield.stores.sqlite.connection import Connections, connect, translated
+from nearfield.stores.sqlite.connection import Connections, connect
+from nearfield.stores.sqlite.faults import translated
 from nearfield.stores.sqlite.opening import prepare
 from nearfield.stores.sqlite.reading import iterate_nodes
 from nearfield.stores.sqlite.snapshot import snapshot_path

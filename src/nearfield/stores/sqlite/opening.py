@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from pathlib import Path
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import schema
-from nearfield.stores.sqlite.connection import connect, translated
+from nearfield.stores.sqlite.connection import connect, connect_to_read
+from nearfield.stores.sqlite.faults import primary_code, translated
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def prepare(path: Path, *, create: bool, read_only: bool, timeout_s: float) -> str:
@@ -39,7 +44,7 @@ def prepare(path: Path, *, create: bool, read_only: bool, timeout_s: float) -> s
         try:
             _checked(path, mode, timeout_s)
         except sqlite3.OperationalError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = primary_code(error)
             if missing or code not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
                 raise
             return _checked_read_only(path, timeout_s)
@@ -59,19 +64,10 @@ def _checked(path: Path, mode: str, timeout_s: float) -> str:
 
 def _checked_read_only(path: Path, timeout_s: float) -> str:
     """Open a file in a place where nothing can be written."""
-    try:
-        return _checked(path, "ro", timeout_s)
-    except sqlite3.OperationalError:
-        # SQLite cannot make its log here. Without a log to take into account,
-        # the file alone is the whole index.
-        log = Path(f"{path}-wal")
-        if log.exists() and log.stat().st_size:
-            message = (
-                f"{path} was not closed and has a log beside it, which cannot be read in a "
-                "read-only place. Open it once where it can be written, or copy both files."
-            )
-            raise StoreError(message) from None
-    return _checked(path, "immutable", timeout_s)
+    connection, mode = connect_to_read(path, "ro", timeout_s)
+    with closing(connection):
+        schema.check(connection, str(path))
+    return mode
 
 
 def _create(connection: sqlite3.Connection, timeout_s: float) -> None:

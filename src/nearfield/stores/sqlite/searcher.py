@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nearfield.core.store import Header
     from nearfield.core.vectors import Vectors
     from nearfield.stores.sqlite.approximate import Approximate
+    from nearfield.stores.sqlite.facts import Check
     from nearfield.stores.sqlite.snapshot import Snapshot
 
 APPROXIMATE_UP_TO = 250
@@ -41,10 +42,12 @@ class Searcher:
     Args:
         path: The index file.
         snapshot_from_bytes: How many bytes of vectors are worth a snapshot on disk.
+        check: Refuses what a connection read of more than one version.
     """
 
-    def __init__(self, path: Path, snapshot_from_bytes: int) -> None:
+    def __init__(self, path: Path, snapshot_from_bytes: int, check: Check) -> None:
         self._path = path
+        self._check = check
         self._snapshot_from_bytes = snapshot_from_bytes
         self._view: View | None = None
         self._approximate: tuple[Snapshot, Approximate | None] | None = None
@@ -147,6 +150,7 @@ class Searcher:
                 path=self._path,
                 snapshot_from_bytes=self._snapshot_from_bytes,
                 previous=previous,
+                check=self._check,
             )
             # A slow reader may see an older version than the one at hand.
             if previous is None or previous.state.change <= state.change:

@@ -13,7 +13,7 @@ from nearfield.errors import ModelMismatchError
 from nearfield.stores.sqlite import reading, schema, writing
 from nearfield.stores.sqlite.blocks import count_rows
 from nearfield.stores.sqlite.bulk import Bulk
-from nearfield.stores.sqlite.connection import Connections
+from nearfield.stores.sqlite.connection import Connections, redone
 from nearfield.stores.sqlite.opening import prepare
 from nearfield.stores.sqlite.searcher import Searcher
 from nearfield.stores.sqlite.upkeep import Upkeep
@@ -48,10 +48,12 @@ class SQLiteStore(Upkeep):
     Args:
         path: The index file.
         create: Whether to make it when it is missing.
-        read_only: Whether to refuse writing; also right where nothing can be written.
+        read_only: Whether to refuse writing; also right where nothing can be written, even
+            while somebody else writes.
         timeout_s: How long a write waits for another writer.
-        snapshot_from_bytes: From how many bytes of vectors on a copy laid out
-            for searching is kept beside the file.
+        snapshot_from_bytes: From how many bytes of vectors on a copy laid out for searching
+            is kept beside the file, also by one that only reads; below that, and where it
+            cannot be written, in memory.
 
     Raises:
         StoreError: The file is missing and not to be made, or cannot be opened.
@@ -73,7 +75,7 @@ class SQLiteStore(Upkeep):
         mode = prepare(self.path, create=create, read_only=read_only, timeout_s=timeout_s)
         place = self.path.absolute()  # the process may go to another folder
         self._connections = Connections(place, mode=mode, timeout_s=timeout_s)
-        self._searcher = Searcher(place, snapshot_from_bytes)
+        self._searcher = Searcher(place, snapshot_from_bytes, self._connections.check)
         self._made_by: str | None = None
 
     def __repr__(self) -> str:
@@ -94,6 +96,7 @@ class SQLiteStore(Upkeep):
         self.close()
 
     @property
+    @redone
     def header(self) -> Header | None:
         """The header, or ``None`` while the store is new."""
         with self._connections.reading() as connection:
@@ -230,6 +233,7 @@ class SQLiteStore(Upkeep):
                 self._note_write(connection, stamp=stamp)
             return len(rows)
 
+    @redone
     def query(
         self,
         vectors: Vectors | None,
@@ -271,6 +275,7 @@ class SQLiteStore(Upkeep):
                 return self._searcher.by_words(connection, header, texts, int(top_k), conditions)
             return self._searcher.by_vectors(connection, header, queries, int(top_k), conditions)
 
+    @redone
     def content_hashes(self, document_ids: Sequence[str] | None = None) -> dict[str, str]:
         """Give the content hash of documents, by document id.
 
@@ -281,29 +286,44 @@ class SQLiteStore(Upkeep):
             return reading.read_hashes(connection, document_ids)
 
     def documents(self) -> Iterator[tuple[str, Metadata]]:
-        """Give every document's id and facts, in the order of writing, of one version."""
+        """Give every document's id and facts, in the order of writing, of one version.
+
+        Raises:
+            StoreUnavailableError: Where nothing can be written, a writer came meanwhile, so that
+                there is no more of that version.
+        """
         with self._connections.reading() as connection:
-            yield from reading.iterate_documents(connection)
+            for document in reading.iterate_documents(connection):
+                self._connections.check(connection)
+                yield document
 
     def nodes(self, node_ids: Sequence[str] | None = None) -> Iterator[tuple[Node, Vector]]:
         """Give nodes with their vectors ``(dim,)``, in the order of writing, of one version.
 
         Args:
             node_ids: Which; all when ``None``. Unknown ids are passed over.
+
+        Raises:
+            StoreUnavailableError: As for :meth:`documents`.
         """
         with self._connections.reading() as connection:
-            yield from reading.iterate_with_vectors(connection, node_ids)
+            for node in reading.iterate_with_vectors(connection, node_ids):
+                self._connections.check(connection)
+                yield node
 
+    @redone
     def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
         """Give facts and node ids of documents, by document id; arguments as content_hashes."""
         with self._connections.reading() as connection:
             return reading.read_outlines(connection, document_ids)
 
+    @redone
     def count(self) -> int:
         """Give the number of nodes."""
         with self._connections.reading() as connection:
             return count_rows(connection)
 
+    @redone
     def info(self) -> StoreInfo:
         """Give what the store holds; its size is that of the file and its log."""
         with self._connections.reading() as connection:

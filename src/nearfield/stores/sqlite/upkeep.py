@@ -9,6 +9,7 @@ from nearfield.core.store_checks import known_header
 from nearfield.errors import ConfigError, StoreError
 from nearfield.stores.sqlite import schema
 from nearfield.stores.sqlite.approximate import Approximate, build
+from nearfield.stores.sqlite.connection import redone
 from nearfield.stores.sqlite.repair import Repair, mend
 from nearfield.stores.sqlite.verify import Problem, look, words_structure
 
@@ -30,6 +31,7 @@ class Upkeep:
     _searcher: Searcher
     _made_by: str | None
 
+    @redone
     def verify(self) -> list[Problem]:
         """Look for damage in the whole file: structure, checksums, and all that is derived.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearfield.core.search import Rows
     from nearfield.core.vectors import Vectors
     from nearfield.stores.sqlite.blocks import Block
+    from nearfield.stores.sqlite.facts import Check
     from nearfield.stores.sqlite.schema import State
 
 NEW_SHARE_TO_REWRITE = 0.25
@@ -41,7 +42,7 @@ class View:
     segments: tuple[Segment, ...]
     base: Snapshot | None
     fresh: Snapshot
-    owners: RowOwners = field(default_factory=RowOwners)
+    owners: RowOwners
 
     def narrowed(self, rows: Rows) -> list[Segment]:
         """Give the segments with only some of their rows live.
@@ -71,6 +72,7 @@ def load_view(
     path: Path,
     snapshot_from_bytes: int,
     previous: View | None,
+    check: Check,
 ) -> View:
     """Read a version of the index, reusing all of an earlier view that still holds.
 
@@ -81,12 +83,14 @@ def load_view(
         path: The index file.
         snapshot_from_bytes: How many bytes of vectors are worth a snapshot on disk.
         previous: Another view of the same index.
+        check: Refuses what a connection read of more than one version.
 
     Returns:
         The view.
 
     Raises:
         CorruptStoreError: Vectors are damaged.
+        StoreUnavailableError: It was more than one version.
     """
     if previous is not None and previous.fresh.vectors.shape[1] != dim:
         previous = None  # the index was migrated to another model
@@ -111,7 +115,8 @@ def load_view(
     rows, vectors = read_loose(connection, dim)
     if len(rows):
         segments.append(Segment(vectors, Lengths.of(row_norms(vectors)), rows))
-    return View(state, tuple(segments), base, fresh)
+    check(connection)  # before others are given the view
+    return View(state, tuple(segments), base, fresh, RowOwners(check))
 
 
 def _newer(blocks: Sequence[Block], base: Snapshot | None) -> list[Block]:
