@@ -6,7 +6,7 @@ the index lie, while they are needed:
 
 =============================== =====================================================
 ``NAME-migration``              vectors of the new model, as they come (a cache)
-``NAME-migration-lock``         held by the process that migrates; free after a kill
+``NAME-migration-lock``         held while a process migrates or forgets; free after a kill
 =============================== =====================================================
 
 Texts, documents, facts and words stay as they are: only the vectors and the
@@ -155,15 +155,16 @@ class Migration:
             NearfieldError: Something failed; the index is as it was.
         """
         self.check_free()
-        begin(self._connections, renewed(self.header))
-        fill(self._connections, embed, self.next_row() if seen is None else seen)
+        goal = renewed(self.header)
+        begin(self._connections, goal)
+        self._fill(embed, seen, role="coming", header=goal)
         with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
                 return False
             self._refuse_second(_before(connection))
             header = renewed(known_header(schema.read_header(connection)))
-            _exchange(connection, state, header, embed, role="former")
+            _exchange(connection, state, header, embed, role="coming")
         self._drop_snapshot()
         return True
 
@@ -181,9 +182,10 @@ class Migration:
             StoreError: There is nothing to go back to.
             NearfieldError: Something failed; the index is as it was.
         """
-        if self.before is None:
+        before = self.before
+        if before is None:
             raise StoreError(nothing_kept(self.path))
-        fill(self._connections, embed, self.next_row() if seen is None else seen)
+        self._fill(embed, seen, role="former", header=before.header)
         with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
@@ -191,7 +193,7 @@ class Migration:
             before = _before(connection)
             if before is None:
                 raise StoreError(nothing_kept(self.path))
-            _exchange(connection, state, before.header, embed, role="left")
+            _exchange(connection, state, before.header, embed, role="former")
         self._drop_snapshot()
         clear(self._connections)
         return True
@@ -203,10 +205,14 @@ class Migration:
 
         Returns:
             Whether there was anything.
+
+        Raises:
+            StoreLockedError: Another process is migrating the index, or forgets already.
         """
-        begun = self._beside("-migration").exists()
-        _remove(self._beside("-migration"))
-        return clear(self._connections) or begun
+        with self._locked():
+            begun = self._beside("-migration").exists()
+            _remove(self._beside("-migration"))
+            return clear(self._connections) or begun
 
     def shrink(self) -> None:
         """Write the index anew without the room that nothing uses.
@@ -246,8 +252,14 @@ class Migration:
             except sqlite3.OperationalError as error:
                 message = f"{self.path} is being migrated by another process. Let it finish."
                 raise StoreLockedError(message) from error
-            yield
-            _remove(path)
+            try:
+                yield
+            finally:
+                _remove(path)
+
+    def _fill(self, embed: Embed, seen: int | None, *, role: Role, header: Header) -> None:
+        end = self.next_row() if seen is None else seen
+        fill(self._connections, embed, end, role=role, fingerprint=header.fingerprint)
 
     def _drop_snapshot(self) -> None:
         with suppress(OSError):
