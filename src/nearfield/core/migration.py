@@ -293,7 +293,7 @@ class _AlsoKept(EmbeddingCache):
     """A cache before the one that the model has already; both get what is computed."""
 
     def __init__(self, kept: EmbeddingCache, usual: EmbeddingCache) -> None:
-        super().__init__(kept.path, max_bytes=kept.max_bytes)
+        super().__init__(kept.path, max_bytes=kept.max_bytes, required=kept.required)
         self._usual = usual
 
     def get_many(

@@ -129,12 +129,14 @@ class Migration:
             StoreLockedError: Another process is migrating the index.
         """
         with self._locked():
-            cache = EmbeddingCache(self._beside("-migration"), max_bytes=sys.maxsize)
+            kept = self._beside("-migration")
+            # Without it the texts would be embedded again for the switch: better to stop early.
+            cache = EmbeddingCache(kept, max_bytes=sys.maxsize, required=True)
             try:
                 yield cache
             finally:
                 cache.close()
-            _remove(self._beside("-migration"))
+            _remove(kept)
 
     def switch(
         self, renewed: Callable[[Header], Header], embed: Embed, *, seen: int | None
