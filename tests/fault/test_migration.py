@@ -375,6 +375,73 @@ def test_two_migrations_at_once_do_not_pay_twice(path):
     assert model.computed == []
 
 
+def check_nothing_else_may_begin(index):
+    """See that nothing that changes the vectors of an index is begun."""
+    for change in (lambda: migrate(index, Other(**ALIKE)), index.forget, lambda: roll_back(index)):
+        with pytest.raises(StoreLockedError, match="another process"):
+            change()
+
+
+@pytest.mark.parametrize(
+    ("operation", "place", "result"),
+    [
+        (lambda index: migrate(index, Other(**ALIKE)), "filled", ALIKE),
+        (Migration.forget, "cleared", NEW),
+        (roll_back, "exchanged", OLD),
+        (roll_back, "cleared", OLD),
+    ],
+)
+def test_while_one_changes_an_index_no_other_migrates_forgets_or_rolls_back(
+    path, monkeypatch, operation, place, result
+):
+    with Migration(path) as index:
+        if result is not ALIKE:
+            migrate(index, Other(**NEW))
+    places = []
+
+    def meanwhile(name):
+        if name == place:
+            check_nothing_else_may_begin(other)
+        places.append(name)
+
+    with Migration(path) as index, Migration(path) as other:
+        monkeypatch.setattr(fail_points, "hook", meanwhile)
+        operation(index)
+        monkeypatch.setattr(fail_points, "hook", None)
+    assert place in places
+    check_made_by(path, result)
+    assert beside(path) == []
+
+
+@pytest.mark.parametrize("filled", [1, 2])
+def test_vectors_of_which_some_were_removed_never_serve(path, monkeypatch, filled):
+    """By a process that looked at no lock: each transaction looks at what waits."""
+    from nearfield.stores.sqlite import standby
+
+    with SQLiteStore(path) as store:
+        connections = store._connections
+
+        def look(name):
+            if name == "cleared":
+                raise Stopped
+            reached.append(name)
+            if name == "filled" and reached.count("filled") == filled:
+                with contextlib.suppress(Stopped):
+                    standby.clear(connections)
+
+        reached = []
+        monkeypatch.setattr(fail_points, "hook", look)
+        with Migration(path) as index, pytest.raises(StoreError, match="Run the same again"):
+            migrate(index, Other(**NEW))
+        monkeypatch.setattr(fail_points, "hook", None)
+    check_made_by(path, OLD)
+    model = Other(**NEW)
+    with Migration(path) as index:
+        migrate(index, model)
+    assert model.computed == []
+    check_made_by(path, NEW)
+
+
 def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatch):
     def full(name):
         if name == "exchanged":

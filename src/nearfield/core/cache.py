@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfield.core.fork_lock import ForkLock
+from nearfield.core.warn import warn
 from nearfield.errors import StoreError
 
 if TYPE_CHECKING:
@@ -31,6 +32,21 @@ DEFAULT_MAX_BYTES = 1 << 30
 KEYS_PER_QUERY = 500
 HOUR_S = 3600
 KEPT_AFTER_EVICTION = 0.9
+TIMEOUT_S = 30
+"""How long to wait for another process."""
+_PRIMARY_CODE = 0xFF
+_DELETE = "Delete it: it is made again."
+_NEXT_STEPS: dict[int | None, str] = {
+    sqlite3.SQLITE_FULL: "Free some space on its disk.",
+    sqlite3.SQLITE_BUSY: "Another process holds it: try again when that is done.",
+    sqlite3.SQLITE_LOCKED: "Another process holds it: try again when that is done.",
+    sqlite3.SQLITE_CORRUPT: _DELETE,
+    sqlite3.SQLITE_NOTADB: _DELETE,
+    sqlite3.SQLITE_ERROR: _DELETE,  # it has other tables than ours
+    None: _DELETE,  # Python could not decode what SQLite gave it
+}
+"""What to do about an error of SQLite's, by its code; what it holds may have been paid for."""
+_CHECK = "Check that it and its folder can be read and written."
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vectors (
@@ -71,11 +87,17 @@ class EmbeddingCache:
     Args:
         path: The file; its folder is made when missing.
         max_bytes: The most bytes of vectors to keep.
+        required: Whether a vector that cannot be kept is an error. Otherwise it is warned
+            of once, and from then on this object only reads: the work goes on.
     """
 
-    def __init__(self, path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self, path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES, required: bool = False
+    ) -> None:
         self.path = Path(path)
         self.max_bytes = max_bytes
+        self.required = required
+        self._keeps = True
         self._lock = ForkLock()
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
@@ -93,12 +115,15 @@ class EmbeddingCache:
 
         Returns:
             ``(dim,)`` float32 by text, for those that are there and undamaged.
+
+        Raises:
+            StoreError: The file cannot be read.
         """
         by_key = {_key(fingerprint, input_type, text): text for text in texts}
         keys, found = list(by_key), {}
         hour = int(time.time() // HOUR_S)
+        stale = []
         with self._open() as connection:
-            stale = []
             for start in range(0, len(keys), KEYS_PER_QUERY):
                 some = keys[start : start + KEYS_PER_QUERY]
                 marks = ",".join("?" * len(some))
@@ -111,7 +136,8 @@ class EmbeddingCache:
                         found[by_key[key]] = vector
                         if used < hour:
                             stale.append((hour, key))
-            if stale:
+        if stale:
+            with suppress(StoreError), self._open() as connection:  # only the order of eviction
                 connection.executemany("UPDATE vectors SET used_hour = ? WHERE key = ?", stale)
         return found
 
@@ -125,15 +151,26 @@ class EmbeddingCache:
             input_type: ``"query"`` or ``"document"``.
             texts: ``n`` texts.
             vectors: ``(n, dim)`` float32, finite.
+
+        Raises:
+            StoreError: They cannot be kept, and ``required`` was said.
         """
+        if not self._keeps:
+            return
         hour = int(time.time() // HOUR_S)
         rows = [
             (_key(fingerprint, input_type, text), _pack(vector), hour)
             for text, vector in zip(texts, vectors, strict=True)
         ]
-        with self._open() as connection:
-            connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
-            self._evict(connection)
+        try:
+            with self._open() as connection:
+                connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+                self._evict(connection)
+        except StoreError as error:
+            if self.required:
+                raise
+            self._keeps = False
+            warn(f"{error} The work goes on, and what is computed is not kept.")
 
     def info(self) -> CacheInfo:
         """Give what the cache holds."""
@@ -166,11 +203,11 @@ class EmbeddingCache:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the connection behind when pickled."""
-        return {"path": self.path, "max_bytes": self.max_bytes}
+        return {"path": self.path, "max_bytes": self.max_bytes, "required": self.required}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Open anew in the other process."""
-        self.__init__(state["path"], max_bytes=state["max_bytes"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -180,7 +217,8 @@ class EmbeddingCache:
                 with connection:
                     yield connection
             except sqlite3.Error as error:
-                message = f"The embedding cache {self.path} cannot be used: {error}. Delete it."
+                step = _NEXT_STEPS.get(_code_of(error), _CHECK)
+                message = f"The embedding cache {self.path} cannot be used: {error}. {step}"
                 raise StoreError(message) from error
 
     def _leave_inherited(self) -> None:
@@ -201,11 +239,11 @@ class EmbeddingCache:
                     f"({error.strerror}). Name another by NEARFIELD_CACHE_DIR."
                 )
                 raise StoreError(message) from error
-            connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=TIMEOUT_S, check_same_thread=False)
             try:
                 # Larger pages hold several vectors each; the default of 4 KiB wastes most of one.
                 connection.execute("PRAGMA page_size = 16384")
-                connection.execute("PRAGMA journal_mode = WAL")
+                _keep_a_log(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.executescript(_SCHEMA)
             except BaseException:
@@ -228,6 +266,27 @@ class EmbeddingCache:
             if excess <= 0:
                 break
         connection.executemany("DELETE FROM vectors WHERE key = ?", doomed)
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log, as several processes that make the file at once want."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # While another process makes the file, SQLite does not wait by itself.
+            busy = _code_of(error) == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _code_of(error: sqlite3.Error) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY_CODE
 
 
 def _key(fingerprint: str, input_type: str, text: str) -> bytes:

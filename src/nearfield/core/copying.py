@@ -4,6 +4,10 @@ A stream: documents are read and written some at a time, in the order of writing
 Stopped at any moment and run again, it goes on with what is missing. At the
 end the copy is compared with what was read: how many, a checksum of
 every node with its vector, and the answers to sampled queries.
+
+Hashes, facts and nodes are read one after the other. What somebody wrote in between
+would be copied in part, so at the end the hashes are read again: those of a document
+that was not touched are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nearfield.core.schema import Node
-    from nearfield.core.store import VectorStore
+    from nearfield.core.store import Header, VectorStore
     from nearfield.core.vectors import Vector
 else:
     from nearfield.core.arrays import np
@@ -77,23 +81,29 @@ def copy_index(
         ConfigError: The source is new and has nothing to copy, or the target has
             documents that the source has not.
         ModelMismatchError: The target was made by another model.
-        StoreError: The copy is not what was read.
+        StoreError: The copy is not what was read, or the source was written meanwhile;
+            what changed is not left in the target, so that the same again goes on.
     """
     began = time.perf_counter()
     header = source.header
     if header is None:
         message = "There is nothing to copy: the store is new and empty."
         raise ConfigError(message)
-    there = _resumed(source, target)
+    hashes = source.content_hashes()
+    there = _resumed(hashes, target)
     target.initialize(header)
     seen = _Seen(target, source.count())
     with progress(seen.total, "Copying", show=show_progress) as job, writer_of(target) as writer:
-        for window in _windows(seen.through(entries_of(source))):
+        for window in _windows(seen.through(_entries(source, header, hashes))):
             missing = [one for one in window if there.get(one.document_id) != one.content_hash]
             if missing:
                 writer.upsert(missing)
             seen.copied += len(missing)
             job.advance(sum(len(one.nodes) for one in window))
+    touched = _touched(source, hashes)
+    if touched:
+        target.delete(touched)
+        raise _written_meanwhile(touched)
     target.update_facts(header.facts)  # learnt, perhaps, since a first part was copied
     checksum, nodes = _sum(_digest(node, vector) for node, vector in target.nodes())
     if (checksum, nodes) != (seen.checksum, seen.nodes):
@@ -113,37 +123,48 @@ def copy_store(source: VectorStore, target: VectorStore) -> None:
     Args:
         source: The store to read.
         target: A store without a header.
+
+    Raises:
+        StoreError: Documents of the source were changed or removed meanwhile.
     """
     header = source.header
     if header is None:
         return
+    hashes = source.content_hashes()
     target.initialize(header)
     with writer_of(target) as writer:
-        for window in _windows(entries_of(source)):
+        for window in _windows(_entries(source, header, hashes)):
             writer.add(window)
+    # What was only added is not of this copy, and harms nothing in it.
+    torn = [name for name in _touched(source, hashes) if name in hashes]
+    if torn:
+        raise _written_meanwhile(torn)
 
 
-def entries_of(store: VectorStore) -> Iterator[Entry]:
-    """Give the documents of a store with all they have, in the order of writing.
-
-    Args:
-        store: The store.
-
-    Yields:
-        Documents with nodes first, then those that have none.
-    """
-    header = store.header
-    if header is None:
-        return
-    hashes, facts = store.content_hashes(), dict(store.documents())
+def _entries(store: VectorStore, header: Header, hashes: dict[str, str]) -> Iterator[Entry]:
+    """Give the documents of a store with all they have: those with nodes first, in their order."""
+    left, facts = dict(hashes), dict(store.documents())
     for name, pairs in groupby(store.nodes(), lambda pair: pair[0].document_id):
-        content = hashes.pop(name, None)
+        content = left.pop(name, None)
         if content is None:  # written since the hashes were read, by somebody else
             continue
         nodes, vectors = zip(*pairs, strict=True)
         yield Entry(name, content, nodes, np.stack(vectors), facts.get(name, {}))
-    for name, content in hashes.items():  # documents without a node
+    for name, content in left.items():  # documents without a node
         yield Entry(name, content, [], np.zeros((0, header.dim), np.float32), facts.get(name, {}))
+
+
+def _touched(source: VectorStore, hashes: dict[str, str]) -> list[str]:
+    """Give the documents that changed, came or went since the hashes were read."""
+    now = source.content_hashes()
+    return [name for name in hashes | now if hashes.get(name) != now.get(name)]
+
+
+def _written_meanwhile(touched: list[str]) -> StoreError:
+    return StoreError(
+        f"{len(touched)} documents of the index were written or removed while it was copied, such "
+        f"as {touched[0][:80]!r}. Run the same again, best while nobody writes it."
+    )
 
 
 class _Seen:
@@ -173,12 +194,11 @@ class _Seen:
             yield entry
 
 
-def _resumed(source: VectorStore, target: VectorStore) -> dict[str, str]:
+def _resumed(known: dict[str, str], target: VectorStore) -> dict[str, str]:
     """Give what is in the target already; refuse a target that holds something else."""
     if target.header is None:
         return {}
     there = target.content_hashes()
-    known = source.content_hashes()
     strange = next((name for name in there if name not in known), None)
     if strange is not None:
         message = (

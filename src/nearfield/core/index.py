@@ -227,7 +227,7 @@ class VectorStoreIndex(WritableIndex):
 
         Raises:
             ConfigError: Something else is there.
-            StoreError: The file cannot be written.
+            StoreError: The file cannot be written, or documents were changed meanwhile.
         """
         save_store(self.store, path)
 

@@ -126,7 +126,7 @@ def migrate(
 
     Raises:
         StoreError: The index is empty, or an earlier migration can still be rolled back.
-        StoreLockedError: Another process is migrating it.
+        StoreLockedError: Another process is migrating it, or forgets an earlier migration.
         NearfieldError: The model failed. The index is as it was; what was
             embedded is kept for the next run.
     """
@@ -135,8 +135,8 @@ def migrate(
     report = MigrationReport(model.model_name, old.model_name)
     if old.fingerprint == model.fingerprint:
         return report
-    index.check_free()
     with index.working() as kept, _keeping(model, kept):
+        index.check_free()
 
         def renewed(header: Header) -> Header:
             return _renewed(header, model, report)
@@ -165,29 +165,29 @@ def roll_back(
 
     Raises:
         StoreError: There is nothing to go back to, or a model is needed for it.
+        StoreLockedError: Another process is migrating it, or forgets its old vectors.
         ModelMismatchError: ``model`` is not the one it had.
         NearfieldError: The model failed; the index is as it was.
     """
     began = time.perf_counter()
-    former, now = index.before, index.header
-    if former is None:
-        message = (
-            "The index has no migration to roll back: there was none, it was rolled back "
-            "already, or what it would need was forgotten."
-        )
-        raise StoreError(message)
-    old = former.header
-    report = MigrationReport(old.model_name, now.model_name)
-    if index.next_row() == former.next_row and index.switch_back(_none, seen=former.next_row):
-        report.seconds = time.perf_counter() - began
-        return report
-    model = _former_model(old, model)
-    with index.working() as kept, _keeping(model, kept):
+    with index.working() as kept:
+        former, now = index.before, index.header
+        if former is None:
+            message = (
+                "The index has no migration to roll back: there was none, it was rolled back "
+                "already, or what it would need was forgotten."
+            )
+            raise StoreError(message)
+        old, first = former.header, former.next_row
+        report = MigrationReport(old.model_name, now.model_name)
+        if index.next_row() != first or not index.switch_back(_none, seen=first):
+            usual = _former_model(old, model)
 
-        def switch(seen: int | None) -> bool:
-            return index.switch_back(model.encode, seen=seen)
+            def switch(seen: int | None) -> bool:
+                return index.switch_back(usual.encode, seen=seen)
 
-        _until_done(index, model, former.next_row, report, switch, show_progress=show_progress)
+            with _keeping(usual, kept):
+                _until_done(index, usual, first, report, switch, show_progress=show_progress)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -293,7 +293,7 @@ class _AlsoKept(EmbeddingCache):
     """A cache before the one that the model has already; both get what is computed."""
 
     def __init__(self, kept: EmbeddingCache, usual: EmbeddingCache) -> None:
-        super().__init__(kept.path, max_bytes=kept.max_bytes)
+        super().__init__(kept.path, max_bytes=kept.max_bytes, required=kept.required)
         self._usual = usual
 
     def get_many(

@@ -113,7 +113,7 @@ def save_store(store: VectorStore, path: str | os.PathLike[str]) -> None:
 
     Raises:
         ConfigError: A file is there that is no index, or the store itself lives there.
-        StoreError: The file cannot be written.
+        StoreError: The file cannot be written, or documents were changed meanwhile.
     """
     goal = Path(path)
     _check_replaceable(store, goal)

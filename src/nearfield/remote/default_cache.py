@@ -26,7 +26,8 @@ class DefaultCache(EmbeddingCache):
     """
 
     def __init__(self) -> None:
-        super().__init__(Settings.cache_dir / CACHE_NAME)
+        # What cannot be kept is told here, and then it is not even looked for.
+        super().__init__(Settings.cache_dir / CACHE_NAME, required=True)
         self._usable = True
 
     def get_many(
@@ -56,5 +57,5 @@ class DefaultCache(EmbeddingCache):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Open anew in the other process."""
-        EmbeddingCache.__init__(self, state["path"], max_bytes=state["max_bytes"])  # type: ignore[arg-type]
+        EmbeddingCache.__init__(self, **state)  # type: ignore[arg-type]
         self._usable = True

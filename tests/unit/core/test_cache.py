@@ -9,6 +9,7 @@ import pickle
 import signal
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -92,6 +93,78 @@ def test_a_file_that_is_no_cache_says_what_to_do(tmp_path):
 
     with pytest.raises(StoreError, match="Delete it"):
         EmbeddingCache(path).info()
+
+
+def test_a_full_disk_keeps_what_is_there_and_is_to_be_freed(full):
+    full.required = True
+    with pytest.raises(StoreError, match=r"full\. Free some space") as told:
+        full.put_many("model", "document", ["more"], vectors(1, dim=100_000))
+    assert "Delete" not in str(told.value)
+    assert list(full.get_many("model", "document", ["a", "more"])) == ["a"]
+
+
+@pytest.fixture
+def full(cache):
+    """A cache that holds one vector and has no room for more."""
+    cache.put_many("model", "document", ["a"], vectors(1))
+    pages = cache._connect().execute("PRAGMA page_count").fetchone()[0]
+    cache._connect().execute(f"PRAGMA max_page_count = {pages}")
+    return cache
+
+
+def test_a_cache_held_by_another_process_is_to_be_tried_again(cache):
+    cache.required = True
+    cache._connect().execute("PRAGMA busy_timeout = 0")
+    with held(cache.path), pytest.raises(StoreError, match=r"locked\. .* try again") as told:
+        cache.put_many("model", "document", ["a"], vectors(1))
+    assert "Delete" not in str(told.value)
+
+
+@contextmanager
+def held(path):
+    """Hold a file as another process would that writes it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def test_a_cache_that_another_process_is_making_is_waited_for(tmp_path, monkeypatch):
+    """SQLite itself does not wait, when the other writes before there is a log."""
+    path = tmp_path / "cache.db"
+    with held(path) as other:
+        other.execute("CREATE TABLE begun (number)")
+        monkeypatch.setattr(time, "sleep", lambda _: other.in_transaction and other.rollback())
+        made = EmbeddingCache(path)
+        made.put_many("model", "document", ["a"], vectors(1))
+    assert made.info().vectors == 1
+    made.close()
+
+
+def test_what_was_used_is_found_where_its_use_cannot_be_noted(cache):
+    cache.put_many("model", "document", ["a"], vectors(1))
+    with cache._open() as connection:
+        connection.execute("UPDATE vectors SET used_hour = 0")
+    cache._connect().execute("PRAGMA busy_timeout = 0")
+    with held(cache.path):
+        assert list(cache.get_many("model", "document", ["a"])) == ["a"]
+
+
+class Wide(BaseEmbedding):
+    """A model of whose vectors each takes many pages."""
+
+    def _encode(self, texts, input_type):
+        return [[len(text)] * 50_000 for text in texts]
+
+
+def test_a_model_whose_cache_is_full_goes_on_and_warns_once(full):
+    model = Wide("m", cache=full, embed_batch_size=1)
+    with pytest.warns(UserWarning, match=r"cache\.db cannot be used: .*full\. Free") as warned:
+        assert model.encode(["a", "bc", "def"])[:, 0].tolist() == [1, 2, 3]
+    assert len(warned) == 1
+    assert list(full.get_many("model", "document", ["a"])) == ["a"]
 
 
 def test_clearing_says_how_many_there_were(cache):

@@ -7,6 +7,7 @@ import pytest
 
 from nearfield.core.copying import copy_index
 from nearfield.core.memory_store import MemoryStore
+from nearfield.core.storage import save_store
 from nearfield.core.store import Entry, Header
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, ModelMismatchError, StoreError
@@ -76,6 +77,51 @@ def test_a_copy_that_stopped_goes_on_with_what_is_missing(monkeypatch, source):
     assert (report.documents, report.copied) == (31, 31 - 8)
     assert contents(target) == contents(source)
     assert copy_index(source, target).copied == 0
+
+
+class WrittenMeanwhile(MemoryStore):
+    """Lets somebody else write once, between two of the things that are read."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.write = write
+
+    def documents(self):
+        write, self.write = self.write, lambda _: None
+        write(self)
+        return super().documents()
+
+
+WRITES = {
+    "changed": lambda store: store.upsert([make_entry("d3", np.ones((2, 8)), version=2)]),
+    "removed": lambda store: store.delete(["d3"]),
+    "added": lambda store: store.add([make_entry("new", np.ones((2, 8)))]),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_source_written_meanwhile_is_told_and_the_same_again_copies_it_whole(write, tmp_path):
+    source = filled(WrittenMeanwhile(WRITES[write]))
+    with closing(SQLiteStore(tmp_path / "copy.index")) as target:
+        with pytest.raises(StoreError, match="Run the same again"):
+            copy_index(source, target)
+        known = source.content_hashes()
+        for name, content in target.content_hashes().items():
+            assert known[name] == content  # nothing there claims to be what it is not
+        copy_index(source, target)
+        assert dict(target.documents()) == dict(source.documents())
+        assert target.content_hashes() == source.content_hashes()
+        assert target.count() == source.count()
+
+
+def test_a_file_is_not_saved_from_a_store_that_is_written_meanwhile(tmp_path):
+    source = filled(WrittenMeanwhile(WRITES["changed"]))
+    with pytest.raises(StoreError, match="Run the same again"):
+        save_store(source, tmp_path / "saved.index")
+    assert list(tmp_path.iterdir()) == []
+    save_store(source, tmp_path / "saved.index")
+    with closing(SQLiteStore(tmp_path / "saved.index")) as saved:
+        assert saved.content_hashes() == source.content_hashes()
 
 
 def test_what_has_changed_since_is_copied_again(source):

@@ -6,7 +6,7 @@ the index lie, while they are needed:
 
 =============================== =====================================================
 ``NAME-migration``              vectors of the new model, as they come (a cache)
-``NAME-migration-lock``         held by the process that migrates; free after a kill
+``NAME-migration-lock``         held while a process migrates or forgets; free after a kill
 =============================== =====================================================
 
 Texts, documents, facts and words stay as they are: only the vectors and the
@@ -130,12 +130,14 @@ class Migration:
             StoreLockedError: Another process is migrating the index.
         """
         with self._locked():
-            cache = EmbeddingCache(self._beside("-migration"), max_bytes=sys.maxsize)
+            kept = self._beside("-migration")
+            # Without it the texts would be embedded again for the switch: better to stop early.
+            cache = EmbeddingCache(kept, max_bytes=sys.maxsize, required=True)
             try:
                 yield cache
             finally:
                 cache.close()
-            _remove(self._beside("-migration"))
+            _remove(kept)
 
     def switch(
         self, renewed: Callable[[Header], Header], embed: Embed, *, seen: int | None
@@ -156,15 +158,16 @@ class Migration:
             NearfieldError: Something failed; the index is as it was.
         """
         self.check_free()
-        begin(self._connections, renewed(self.header))
-        fill(self._connections, embed, self.next_row() if seen is None else seen)
+        goal = renewed(self.header)
+        begin(self._connections, goal)
+        self._fill(embed, seen, role="coming", header=goal)
         with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
                 return False
             self._refuse_second(_before(connection))
             header = renewed(known_header(schema.read_header(connection)))
-            _exchange(connection, state, header, embed, role="former")
+            _exchange(connection, state, header, embed, role="coming")
         self._drop_snapshot()
         return True
 
@@ -182,9 +185,10 @@ class Migration:
             StoreError: There is nothing to go back to.
             NearfieldError: Something failed; the index is as it was.
         """
-        if self.before is None:
+        before = self.before
+        if before is None:
             raise StoreError(nothing_kept(self.path))
-        fill(self._connections, embed, self.next_row() if seen is None else seen)
+        self._fill(embed, seen, role="former", header=before.header)
         with self._connections.writing() as connection:
             state = schema.read_state(connection)
             if seen is not None and state.next_row > seen:
@@ -192,7 +196,7 @@ class Migration:
             before = _before(connection)
             if before is None:
                 raise StoreError(nothing_kept(self.path))
-            _exchange(connection, state, before.header, embed, role="left")
+            _exchange(connection, state, before.header, embed, role="former")
         self._drop_snapshot()
         clear(self._connections)
         return True
@@ -204,10 +208,14 @@ class Migration:
 
         Returns:
             Whether there was anything.
+
+        Raises:
+            StoreLockedError: Another process is migrating the index, or forgets already.
         """
-        begun = self._beside("-migration").exists()
-        _remove(self._beside("-migration"))
-        return clear(self._connections) or begun
+        with self._locked():
+            begun = self._beside("-migration").exists()
+            _remove(self._beside("-migration"))
+            return clear(self._connections) or begun
 
     def shrink(self) -> None:
         """Write the index anew without the room that nothing uses.
@@ -247,8 +255,14 @@ class Migration:
             except sqlite3.OperationalError as error:
                 message = f"{self.path} is being migrated by another process. Let it finish."
                 raise StoreLockedError(message) from error
-            yield
-            _remove(path)
+            try:
+                yield
+            finally:
+                _remove(path)
+
+    def _fill(self, embed: Embed, seen: int | None, *, role: Role, header: Header) -> None:
+        end = self.next_row() if seen is None else seen
+        fill(self._connections, embed, end, role=role, fingerprint=header.fingerprint)
 
     def _drop_snapshot(self) -> None:
         with suppress(OSError):

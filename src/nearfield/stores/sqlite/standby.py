@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 BLOCKS_PER_STEP = 4
 """How many blocks are removed at once; writers wait meanwhile."""
+_BECOMES: dict[Role, Role] = {"coming": "former", "former": "left"}
+"""What those that serve become when those that wait, of some role, take their place."""
 
 
 class Standby(NamedTuple):
@@ -85,21 +87,27 @@ def begin(connections: Connections, header: Header) -> None:
         schema.write_header(connection, header, STANDBY)
 
 
-def fill(connections: Connections, embed: Embed, end: int) -> None:
+def fill(connections: Connections, embed: Embed, end: int, *, role: Role, fingerprint: str) -> None:
     """Write the vectors that wait for all nodes below a row, a block in a transaction.
 
     Args:
         connections: Of the index.
         embed: Gives the vectors of texts, ``(n, dim)``.
         end: One past the last row.
+        role: What those that wait must be.
+        fingerprint: Of the model they must be of.
+
+    Raises:
+        StoreError: Others wait, or none, or they are being removed.
     """
     with connections.reading() as connection:
-        there = _required(connection)
+        there = _required(connection, role, fingerprint)
     for number, stop in _unfilled(there.filled, end):
         with connections.reading() as connection:
             block = _Filling.read(connection, there, number, stop)
         vectors = block.vectors(embed)
         with connections.writing() as connection:
+            _required(connection, role, fingerprint)
             block.write(connection, vectors)
         fail_points.reach("filled")
 
@@ -114,12 +122,13 @@ def exchange(
         state: Of the index.
         header: What the index is from now on.
         embed: Gives the vectors of nodes written since the last :func:`fill`.
-        role: What those that served are from now on.
+        role: What those that wait must be, of the model of ``header``.
 
     Raises:
+        StoreError: Others wait, or none, or they are being removed.
         CorruptStoreError: A node has no vector among those that wait.
     """
-    there = _required(connection)
+    there = _required(connection, role, header.fingerprint)
     for number, stop in _unfilled(there.filled, state.next_row):
         block = _Filling.read(connection, there, number, stop)
         block.write(connection, block.vectors(embed))
@@ -130,7 +139,7 @@ def exchange(
         connection.execute(f"ALTER TABLE {table} RENAME TO spare_{table}")
         connection.execute(f"ALTER TABLE {STANDBY}{table} RENAME TO {table}")
         connection.execute(f"ALTER TABLE spare_{table} RENAME TO {STANDBY}{table}")
-    connection.execute("UPDATE standby SET role = ?, filled = ?", (role, state.next_row))
+    connection.execute("UPDATE standby SET role = ?, filled = ?", (_BECOMES[role], state.next_row))
     fail_points.reach("exchanged")
 
 
@@ -220,10 +229,14 @@ def _is_there(connection: sqlite3.Connection) -> bool:
     return connection.execute(statement).fetchone() is not None
 
 
-def _required(connection: sqlite3.Connection) -> Standby:
+def _required(connection: sqlite3.Connection, role: Role, fingerprint: str) -> Standby:
+    """Give what waits, if it may serve: vectors that are being removed still look like some."""
     there = read_standby(connection)
-    if there is None:
-        message = "The vectors to switch to are gone. Run the same again."
+    if there is None or (there.role, there.header.fingerprint) != (role, fingerprint):
+        message = (
+            "The vectors to switch to are gone: another process removed them, or began to. "
+            "The index is as it was. Run the same again."
+        )
         raise StoreError(message)
     return there
 
