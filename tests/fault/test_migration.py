@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -378,7 +379,7 @@ def test_two_migrations_at_once_do_not_pay_twice(path):
 def check_nothing_else_may_begin(index):
     """See that nothing that changes the vectors of an index is begun."""
     for change in (lambda: migrate(index, Other(**ALIKE)), index.forget, lambda: roll_back(index)):
-        with pytest.raises(StoreLockedError, match="another process"):
+        with pytest.raises(StoreLockedError, match="is being migrated by another process"):
             change()
 
 
@@ -440,6 +441,53 @@ def test_vectors_of_which_some_were_removed_never_serve(path, monkeypatch, fille
         migrate(index, model)
     assert model.computed == []
     check_made_by(path, NEW)
+
+
+UNPRIVILEGED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from test_migration import NEW, Other
+from nearfield.core.migration import migrate
+from nearfield.errors import StoreError
+from nearfield.stores.sqlite import Migration
+
+model = Other(**NEW)
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)  # root may write anywhere
+with Migration(sys.argv[2]) as index:
+    for change in (lambda: migrate(index, model), index.forget):
+        try:
+            change()
+        except StoreError as error:
+            print(error)
+print(len(model.computed))
+"""
+
+
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777])
+def test_a_read_only_index_is_refused_before_anything_is_embedded(path, folder_mode):
+    here = str(Path(__file__).parent)
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        place = Path(name)
+        copy = place / "my.index"
+        shutil.copy(path, copy)
+        copy.chmod(0o444)
+        place.chmod(folder_mode)
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, here, str(copy)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        place.chmod(0o777)
+        left = [file.name for file in place.iterdir() if "migration" in file.name]
+    assert done.stderr == ""
+    told = f"{copy} is read-only: it can be searched, not written."
+    *errors, computed = done.stdout.splitlines()
+    assert [error[: len(told)] for error in errors] == [told, told], errors
+    assert (computed, left) == ("0", [])
 
 
 def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatch):
