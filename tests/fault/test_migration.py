@@ -182,6 +182,23 @@ def test_a_failure_of_the_model_leaves_the_index_serving_and_is_not_paid_for_aga
     check_made_by(path, NEW)
 
 
+class FillsTheDisk(Other):
+    """Leaves no room for the vectors it computes where they are kept."""
+
+    def _encode(self, texts, input_type):
+        self.cache._connect().execute("PRAGMA max_page_count = 1")  # no more than there are
+        return super()._encode(texts, input_type)
+
+
+def test_a_migration_whose_vectors_cannot_be_kept_stops_at_the_first_of_them(path):
+    """It would pay for them again; a model's usual cache only warns."""
+    model = FillsTheDisk(**NEW, embed_batch_size=500)
+    with Migration(path) as index, pytest.raises(StoreError, match="Free some space"):
+        migrate(index, model)
+    assert len(model.computed) <= 500
+    check_made_by(path, OLD)
+
+
 def test_what_the_cache_of_the_model_has_is_not_computed(path, tmp_path):
     from nearfield.core.cache import EmbeddingCache
 
