@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -179,6 +180,23 @@ def test_a_failure_of_the_model_leaves_the_index_serving_and_is_not_paid_for_aga
     paid = failing.computed + model.computed
     assert sorted(paid) == sorted(f"new {text}" for text in content(path)[1])
     check_made_by(path, NEW)
+
+
+class FillsTheDisk(Other):
+    """Leaves no room for the vectors it computes where they are kept."""
+
+    def _encode(self, texts, input_type):
+        self.cache._connect().execute("PRAGMA max_page_count = 1")  # no more than there are
+        return super()._encode(texts, input_type)
+
+
+def test_a_migration_whose_vectors_cannot_be_kept_stops_at_the_first_of_them(path):
+    """It would pay for them again; a model's usual cache only warns."""
+    model = FillsTheDisk(**NEW, embed_batch_size=500)
+    with Migration(path) as index, pytest.raises(StoreError, match="Free some space"):
+        migrate(index, model)
+    assert len(model.computed) <= 500
+    check_made_by(path, OLD)
 
 
 def test_what_the_cache_of_the_model_has_is_not_computed(path, tmp_path):
@@ -378,7 +396,7 @@ def test_two_migrations_at_once_do_not_pay_twice(path):
 def check_nothing_else_may_begin(index):
     """See that nothing that changes the vectors of an index is begun."""
     for change in (lambda: migrate(index, Other(**ALIKE)), index.forget, lambda: roll_back(index)):
-        with pytest.raises(StoreLockedError, match="another process"):
+        with pytest.raises(StoreLockedError, match="is being migrated by another process"):
             change()
 
 
@@ -440,6 +458,53 @@ def test_vectors_of_which_some_were_removed_never_serve(path, monkeypatch, fille
         migrate(index, model)
     assert model.computed == []
     check_made_by(path, NEW)
+
+
+UNPRIVILEGED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from test_migration import NEW, Other
+from nearfield.core.migration import migrate
+from nearfield.errors import StoreError
+from nearfield.stores.sqlite import Migration
+
+model = Other(**NEW)
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)  # root may write anywhere
+with Migration(sys.argv[2]) as index:
+    for change in (lambda: migrate(index, model), index.forget):
+        try:
+            change()
+        except StoreError as error:
+            print(error)
+print(len(model.computed))
+"""
+
+
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777])
+def test_a_read_only_index_is_refused_before_anything_is_embedded(path, folder_mode):
+    here = str(Path(__file__).parent)
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        place = Path(name)
+        copy = place / "my.index"
+        shutil.copy(path, copy)
+        copy.chmod(0o444)
+        place.chmod(folder_mode)
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, here, str(copy)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        place.chmod(0o777)
+        left = [file.name for file in place.iterdir() if "migration" in file.name]
+    assert done.stderr == ""
+    told = f"{copy} is read-only: it can be searched, not written."
+    *errors, computed = done.stdout.splitlines()
+    assert [error[: len(told)] for error in errors] == [told, told], errors
+    assert (computed, left) == ("0", [])
 
 
 def test_a_full_disk_while_switching_leaves_the_index_as_it_was(path, monkeypatch):

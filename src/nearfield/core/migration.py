@@ -125,7 +125,8 @@ def migrate(
         What was done; nothing, when the model is the one that made the index.
 
     Raises:
-        StoreError: The index is empty, or an earlier migration can still be rolled back.
+        StoreError: The index is empty, or cannot be written, or an earlier migration can
+            still be rolled back.
         StoreLockedError: Another process is migrating it, or forgets an earlier migration.
         NearfieldError: The model failed. The index is as it was; what was
             embedded is kept for the next run.

@@ -16,10 +16,9 @@ was written since a row number was read is exactly what lies beyond it.
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +35,7 @@ from nearfield.stores.sqlite.standby import begin, clear, exchange, fill, read_s
 
 if TYPE_CHECKING:
     import os
+    import sqlite3
     from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
@@ -128,6 +128,7 @@ class Migration:
 
         Raises:
             StoreLockedError: Another process is migrating the index.
+            StoreError: The index cannot be written.
         """
         with self._locked():
             kept = self._beside("-migration")
@@ -211,6 +212,7 @@ class Migration:
 
         Raises:
             StoreLockedError: Another process is migrating the index, or forgets already.
+            StoreError: The index cannot be written.
         """
         with self._locked():
             begun = self._beside("-migration").exists()
@@ -249,16 +251,29 @@ class Migration:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         path = self._beside("-migration-lock")
-        with translated(path), closing(connect(path, mode="rwc", timeout_s=0)) as lock:
+        self._check_writable()
+        with ExitStack() as held:
             try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
+                with translated(path):
+                    lock = held.enter_context(closing(connect(path, mode="rwc", timeout_s=0)))
+                    lock.execute("BEGIN EXCLUSIVE")
+            except StoreLockedError as error:
                 message = f"{self.path} is being migrated by another process. Let it finish."
                 raise StoreLockedError(message) from error
             try:
                 yield
             finally:
                 _remove(path)
+
+    def _check_writable(self) -> None:
+        """Refuse an index that cannot be written before anything is paid for."""
+        with (
+            suppress(StoreLockedError),  # whoever writes it now shows that it can be written
+            translated(self.path),
+            closing(connect(self.path, mode="rw", timeout_s=0)) as connection,
+        ):
+            # Of a read-only file SQLite begins any transaction, and refuses the first change.
+            connection.execute("DELETE FROM nodes WHERE 0")
 
     def _fill(self, embed: Embed, seen: int | None, *, role: Role, header: Header) -> None:
         end = self.next_row() if seen is None else seen
