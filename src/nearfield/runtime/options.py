@@ -163,11 +163,11 @@ def choose_by_keywords(options: Options) -> Choice | None:
     if file_name.endswith(".xml") or "ov_config" in kwargs:
         return Choice("openvino", "for model_kwargs")
     other = options.other_device
-    if set(kwargs) == {"dtype"} and options.dtype == "int8" and not other:
+    if set(kwargs) == {"dtype"} and options.dtype == "int8" and other is None:
         return Choice("native", "for model_kwargs['dtype']")
     if kwargs:
         return Choice("torch", f"for model_kwargs[{next(iter(kwargs))!r}]")
-    return Choice("torch", f"for device {other!r}") if other else None
+    return None if other is None else Choice("torch", f"for device {other!r}")
 
 
 def choose_by_folder(folder: ModelFolder, options: Options) -> Choice:

@@ -112,7 +112,7 @@ class TorchModel(LocalModel):
         )
         self._options = options
         self._pool: Any = None
-        self._starting = threading.Lock()
+        self._using = threading.Lock()
 
     @property
     def exposed(self) -> Any:
@@ -124,31 +124,38 @@ class TorchModel(LocalModel):
         if not self._options.parallel_process:
             return super().embed(texts, prompt)
         self.admit(texts, self.tokenizer.encode(texts, prompt))
-        vectors: Vectors = self.engine.model.encode(
-            list(texts),
-            prompt=prompt or None,
-            batch_size=self._options.batch_texts or 32,
-            pool=self._started_pool(),
-            normalize_embeddings=self._options.normalize,
-            show_progress_bar=False,
-        )
+        with self._using:  # the answers to all calls come through one queue, which mixes them
+            try:
+                vectors: Vectors = self.engine.model.encode(
+                    list(texts),
+                    prompt=prompt,  # None would stand for the model's own
+                    batch_size=self._options.batch_texts or 32,
+                    pool=self._started_pool(),
+                    normalize_embeddings=self._options.normalize,
+                    show_progress_bar=False,
+                )
+            except BaseException:
+                self._stop_pool()  # or answers nobody waited for would go to the next call
+                raise
         return vectors
 
     def close(self) -> None:
         """Stop the processes of ``parallel_process``, if any were started."""
-        with self._starting:
-            if self._pool is not None:
-                self.engine.model.stop_multi_process_pool(self._pool)
-                self._pool = None
+        with self._using:
+            self._stop_pool()
+
+    def _stop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            self.engine.model.stop_multi_process_pool(pool)
 
     def _started_pool(self) -> Any:
-        with self._starting:  # once for the life of the model: each process loads it anew
-            if self._pool is None:
-                devices = self._options.target_devices
-                self._pool = self.engine.model.start_multi_process_pool(
-                    list(devices) if devices else None
-                )
-            return self._pool
+        if self._pool is None:  # once for the life of the model: each process loads it anew
+            devices = self._options.target_devices
+            self._pool = self.engine.model.start_multi_process_pool(
+                list(devices) if devices else None
+            )
+        return self._pool
 
 
 def load_torch(
@@ -203,7 +210,7 @@ def load_torch(
         model,
         tokenizer,
         options,
-        weights=_weights(folder),
+        weights=_weights(folder, trusted=options.trust_remote_code),
         facts=facts if kwargs or options.further else {},
         mode=mode,
     )
@@ -231,11 +238,16 @@ def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-def _weights(folder: ModelFolder) -> tuple[Path, ...]:
-    """All weight files of a folder, understood or not."""
+def _weights(folder: ModelFolder, *, trusted: bool) -> tuple[Path, ...]:
+    """All weight files of a folder, understood or not; pickles where there is nothing else."""
     if folder.custom_code or folder.not_understood:
-        return tuple(sorted(folder.path.rglob("*.safetensors")))
-    return folder.weight_files
+        return tuple(sorted(folder.path.rglob("*.safetensors"))) or _lone_pickles(folder.path)
+    try:
+        return folder.weight_files
+    except ModelLoadError:
+        if not trusted:
+            raise
+        return _lone_pickles(folder.path)
 
 
 def refuse_pickles(root: Path) -> None:
@@ -244,29 +256,35 @@ def refuse_pickles(root: Path) -> None:
     Raises:
         ModelLoadError: The message names the file.
     """
-    for pattern in ("*.bin", "*.pt", "*.pkl", "*.ckpt"):
-        for path in root.rglob(pattern):
-            beside = any(path.parent.glob("*.safetensors"))
-            if (
-                not beside
-                and not path.with_suffix(".xml").is_file()
-                and path.name != "training_args.bin"
-            ):
-                message = (
-                    f"{path} is a pickle, which can run code when read, and there are no "
-                    "safetensors beside it; refused. Use a revision with safetensors, or "
-                    "trust_remote_code=True if you trust whoever made it."
-                )
-                raise ModelLoadError(message)
+    for path in _lone_pickles(root):
+        message = (
+            f"{path} is a pickle, which can run code when read, and there are no "
+            "safetensors beside it; refused. Use a revision with safetensors, or "
+            "trust_remote_code=True if you trust whoever made it."
+        )
+        raise ModelLoadError(message)
 
 
-def check_device(torch: Any, device: str | None) -> None:
+def _lone_pickles(root: Path) -> tuple[Path, ...]:
+    """Give the pickled weights of a folder that have no other form beside them."""
+    return tuple(
+        path
+        for pattern in ("*.bin", "*.pt", "*.pkl", "*.ckpt")
+        for path in sorted(root.rglob(pattern))
+        if path.name != "training_args.bin"
+        and not path.with_suffix(".xml").is_file()
+        and not any(path.parent.glob("*.safetensors"))
+    )
+
+
+def check_device(torch: Any, device: str | int | None) -> None:
     """Refuse a device this machine does not have: nothing runs silently elsewhere.
 
     Raises:
         ConfigError: The message names the device, and how many there are.
     """
-    kind, _, number = str(device or "cpu").partition(":")
+    named = f"cuda:{device}" if isinstance(device, int) else str(device or "cpu")
+    kind, _, number = named.partition(":")
     there = {
         "cpu": lambda: 1,
         "cuda": torch.cuda.device_count,

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from nearfield.errors import (
 from nearfield.runtime.safetensors import SafetensorsFile, write_safetensors
 
 BERT = Path(__file__).parents[2] / "data" / "models" / "bert"
+WEIGHTS = "model.safetensors"
 LONG = "it is raining cats and dogs " * 20
 
 
@@ -430,9 +432,72 @@ def test_processes_are_started_once_and_stopped(folder):
         report = model.encode_with_report(texts)[1]
         assert model._runner._pool is pool
         assert report.truncated_texts == 8
+        with ThreadPoolExecutor(2) as threads:  # two calls at once get their own vectors each
+            cats = [f"cats {number}" for number in range(40)]
+            rain = [f"the rain {number}" for number in range(40)]
+            of_cats, of_rain = threads.map(model.encode, (cats, rain))
+        np.testing.assert_allclose(of_cats, plain.encode(cats), atol=1e-5)
+        np.testing.assert_allclose(of_rain, plain.encode(rain), atol=1e-5)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model._runner.engine.model, "encode", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.encode(["stopped"])
+        assert model._runner._pool is None
+        np.testing.assert_allclose(model.encode(cats), plain.encode(cats), atol=1e-5)
     finally:
         model.close()
     assert model._runner._pool is None
+
+
+def _interrupted(*_texts, **_options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_prompt_that_is_switched_off_is_so_in_other_processes_too(folder):
+    change(
+        folder / "config_sentence_transformers.json",
+        prompts={"query": "query: ", "document": "passage: "},
+        default_prompt_name="query",
+    )
+    off = {"query_instruction": "", "text_instruction": "", "backend": "torch"}
+    plain = HuggingFaceEmbedding(str(folder), **off)
+    model = HuggingFaceEmbedding(
+        str(folder), parallel_process=True, target_devices=["cpu", "cpu"], **off
+    )
+    try:
+        np.testing.assert_allclose(model.encode(["mars"]), plain.encode(["mars"]), atol=1e-5)
+    finally:
+        model.close()
+
+
+@pytest.mark.torch
+def test_a_pickle_that_is_trusted_is_read_and_part_of_the_fingerprint(folder):
+    import torch
+
+    safe = HuggingFaceEmbedding(str(folder), backend="torch")
+    tensors = {
+        name: torch.tensor(np.array(t)) for name, t in SafetensorsFile(folder / WEIGHTS).items()
+    }
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelLoadError, match="trust_remote_code=True"):
+        HuggingFaceEmbedding(str(folder), backend="torch")
+
+    model = HuggingFaceEmbedding(str(folder), backend="torch", trust_remote_code=True)
+    np.testing.assert_allclose(model.encode(["mars"]), safe.encode(["mars"]), atol=1e-6)
+    trusted = model.fingerprint
+    tensors["embeddings.LayerNorm.bias"] += 1
+    torch.save(tensors, folder / "pytorch_model.bin")
+    other = HuggingFaceEmbedding(str(folder), backend="torch", trust_remote_code=True)
+    assert other.fingerprint != trusted
+
+
+@pytest.mark.torch
+def test_the_number_of_a_device_is_a_graphics_card_and_not_the_cpu(folder):
+    with pytest.raises(ConfigError, match="There is no device 0 here"):
+        HuggingFaceEmbedding(str(folder), device=0)
 
 
 def test_the_native_engine_has_all_cores_at_work_with_parallel_process_or_without(folder):
