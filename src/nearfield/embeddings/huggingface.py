@@ -58,6 +58,8 @@ class HuggingFaceEmbedding(LocalEmbedding):
         similarity_fn_name: ``"cosine"``, ``"dot"`` or ``"euclidean"``, in place of the model's own.
         revision: A branch, tag, commit or ``"refs/pr/N"``.
         prompts: Prompts by name (``"query"``, ``"document"``, ...); ``{}`` for none at all.
+        default_prompt_name: Which of them, or of the model's, is put before queries and documents
+            that no other prompt is said for.
         on_truncation: ``"warn"``, ``"error"`` or ``"ignore"`` texts the model cannot read whole.
         threads: Threads to compute with; ``Settings.threads`` by default.
         cache: Where vectors are kept between calls; none by default.
@@ -96,6 +98,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
         similarity_fn_name: str | None = None,
         revision: str | None = None,
         prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
         on_truncation: OnTruncation = "warn",
         threads: int | None = None,
         cache: EmbeddingCache | None = None,
@@ -150,6 +153,7 @@ class HuggingFaceEmbedding(LocalEmbedding):
             query_instruction=query_instruction,
             text_instruction=text_instruction,
             prompts=prompts,
+            default_prompt_name=default_prompt_name,
         )
         self._open(choice or choose_by_folder(self._folder, self.options))
         if parallel_process and self.backend in {"onnx", "openvino"}:

@@ -21,7 +21,12 @@ from nearfield.runtime.cross_encoder import (
     check_cross_encoder,
     not_native,
 )
-from nearfield.runtime.fingerprint import file_digest, fingerprint, tokenizer_digest
+from nearfield.runtime.fingerprint import (
+    file_digest,
+    fingerprint,
+    tokenizer_digest,
+    tokenizer_settings,
+)
 from nearfield.runtime.hub import find_model
 from nearfield.runtime.model_folder import read_folder
 from nearfield.runtime.options import Choice, Options, choose_by_keywords
@@ -153,6 +158,12 @@ class HuggingFaceReranker:
                 {
                     "reranker": [file_digest(p, Settings.cache_dir) for p in folder.weight_files],
                     "tokenizer": tokenizer_digest(folder, Settings.cache_dir),
+                    **tokenizer_settings(folder),
+                    # These two settle whether the model is told which tokens are the text's.
+                    "typed": [
+                        folder.tokenizer_config.get(name)
+                        for name in ("model_input_names", "tokenizer_class")
+                    ],
                     "config": dict(folder.config),
                     "activation": activation_name(folder),
                     "max_tokens": self.max_tokens,

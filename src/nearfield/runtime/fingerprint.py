@@ -86,6 +86,22 @@ def tokenizer_digest(folder: ModelFolder, cache_dir: Path) -> str | dict[str, st
     return digests.get(WHOLE, digests)
 
 
+def tokenizer_settings(folder: ModelFolder) -> dict[str, Any]:
+    """Collect what a folder says of reading texts beside its tokenizer's files.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        What makes other tokens of the same text.
+    """
+    named = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "truncation_side")
+    return {
+        "tokenizer_config": {name: folder.tokenizer_config.get(name) for name in named},
+        "lower_case": folder.lower_case,
+    }
+
+
 def folder_facts(
     folder: ModelFolder,
     *,
@@ -111,12 +127,10 @@ def folder_facts(
         The facts, for :func:`fingerprint`.
     """
     modules = folder.modules
-    named = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "truncation_side")
     return {
         "weights": [file_digest(path, cache_dir) for path in weights],
         "tokenizer": tokenizer_digest(folder, cache_dir),
-        "tokenizer_config": {name: folder.tokenizer_config.get(name) for name in named},
-        "lower_case": folder.lower_case,
+        **tokenizer_settings(folder),
         "architecture": {
             name: folder.config.get(name)
             for name in ("model_type", "num_attention_heads", "layer_norm_eps", "hidden_act")

@@ -93,6 +93,7 @@ def choose_prompts(
     query_instruction: str | None = None,
     text_instruction: str | None = None,
     prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
 ) -> Prompts:
     """Settle what is put before queries and documents.
 
@@ -102,25 +103,43 @@ def choose_prompts(
         query_instruction: Before queries; ``""`` for nothing, ``None`` for the model's own.
         text_instruction: Before documents, likewise.
         prompts: By name (``"query"``, ``"document"``, ...), before the folder's; ``{}`` for none.
+        default_prompt_name: Which of these stands in where no prompt is said for queries or for
+            documents, in place of the one that the folder names.
 
     Returns:
         The prompts.
 
     Raises:
-        ConfigError: A prompt is no text.
+        ConfigError: A prompt is no text, or there is none of the name.
     """
     if prompts is not None and not (
         isinstance(prompts, Mapping) and all(isinstance(text, str) for text in prompts.values())
     ):
         message = f"prompts must be texts by name, not {prompts!r}."
         raise ConfigError(message)
-    instructions = {"query_instruction": query_instruction, "text_instruction": text_instruction}
-    for argument, text in instructions.items():
+    texts = {
+        "query_instruction": query_instruction,
+        "text_instruction": text_instruction,
+        "default_prompt_name": default_prompt_name,
+    }
+    for argument, text in texts.items():
         if text is not None and not isinstance(text, str):
             message = f"{argument} must be a text, not {text!r}."
             raise ConfigError(message)
-    chosen = Prompts() if prompts == {} else _own(folder, name)
     given = prompts or {}
+    named = {} if prompts == {} else {**folder.prompts, **given}
+    if default_prompt_name is None:
+        default = named.get(folder.default_prompt_name or "") or None
+    elif default_prompt_name in named:
+        default = named[default_prompt_name]
+    else:
+        message = (
+            f"There is no prompt {default_prompt_name!r} to be the default of {name}; there are "
+            f"{', '.join(map(repr, named)) or 'none at all'}. Give it in prompts={{...}}, or use "
+            "query_instruction and text_instruction."
+        )
+        raise ConfigError(message)
+    chosen = Prompts() if prompts == {} else _own(folder, name, default)
     query = _first(given, QUERY_NAMES) if query_instruction is None else query_instruction
     document = _first(given, DOCUMENT_NAMES) if text_instruction is None else text_instruction
     return Prompts(
@@ -129,17 +148,18 @@ def choose_prompts(
     )
 
 
-def _own(folder: ModelFolder, name: str) -> Prompts:
-    """The folder's prompts, or those of the family it says it belongs to."""
-    if any(folder.prompts.values()):
-        default = folder.prompts.get(folder.default_prompt_name or "", "")
-        query = _first(folder.prompts, QUERY_NAMES)
-        document = _first(folder.prompts, DOCUMENT_NAMES)
-        return Prompts(
-            default if query is None else query, default if document is None else document
-        )
-    found = (known_prompts(said) for said in _said_names(folder, name))
-    return next((prompts for prompts in found if prompts), Prompts())
+def _own(folder: ModelFolder, name: str, default: str | None) -> Prompts:
+    """The folder's prompts, the default one, or those of the family it says it belongs to."""
+    if default is None and not any(folder.prompts.values()):
+        found = (known_prompts(said) for said in _said_names(folder, name))
+        return next((prompts for prompts in found if prompts), Prompts())
+    query = _first(folder.prompts, QUERY_NAMES)
+    document = _first(folder.prompts, DOCUMENT_NAMES)
+    if not query and not document:
+        # Both empty is what sentence-transformers writes into every folder, not a choice.
+        query = document = None
+    default = default or ""
+    return Prompts(default if query is None else query, default if document is None else document)
 
 
 def _said_names(folder: ModelFolder, name: str) -> Iterator[str]:

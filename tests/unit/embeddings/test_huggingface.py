@@ -86,6 +86,33 @@ def test_prompts_are_applied_shown_and_can_be_switched_off(folder):
     assert model.fingerprint != off.fingerprint == plain.fingerprint
 
 
+@pytest.mark.parametrize("backend", ["native", pytest.param("torch", marks=pytest.mark.torch)])
+def test_a_default_prompt_is_applied_and_shown(folder, backend):
+    change(
+        folder / "config_sentence_transformers.json",
+        prompts={"query": "", "document": "", "sts": "Similar to: "},
+    )
+    plain = HuggingFaceEmbedding(str(BERT), backend=backend)
+
+    model = HuggingFaceEmbedding(str(folder), backend=backend, default_prompt_name="sts")
+    given = HuggingFaceEmbedding(
+        str(BERT), backend=backend, prompts={"ret": "Similar to: "}, default_prompt_name="ret"
+    )
+
+    expected = plain.get_text_embedding("Similar to: mars")
+    for chosen in (model, given):
+        np.testing.assert_allclose(chosen.get_text_embedding("mars"), expected, atol=1e-6)
+        np.testing.assert_allclose(chosen.get_query_embedding("mars"), expected, atol=1e-6)
+        assert "prompts={'query': 'Similar to: ', 'document': 'Similar to: '}" in repr(chosen)
+    assert model.fingerprint == given.fingerprint != plain.fingerprint
+
+
+def test_a_default_prompt_leaves_the_choice_of_the_backend_alone():
+    model = HuggingFaceEmbedding(str(BERT), prompts={"ret": "R: "}, default_prompt_name="ret")
+
+    assert model.backend == "native"
+
+
 def test_cuts_are_counted_and_warned_of_once():
     model = HuggingFaceEmbedding(str(BERT))
 

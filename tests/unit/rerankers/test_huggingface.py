@@ -30,6 +30,15 @@ def edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
 
 
+def type_the_text(folder):
+    """Let the tokenizer give the text of a pair the type 1, which it leaves at 0."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text("utf-8"))
+    for part in content["post_processor"]["pair"][3:]:
+        next(iter(part.values()))["type_id"] = 1
+    path.write_text(json.dumps(content), "utf-8")
+
+
 def with_tensors(folder, **changes):
     """Write the weights of a folder anew; ``None`` leaves a tensor out."""
     file = SafetensorsFile(folder / "model.safetensors")
@@ -94,13 +103,14 @@ def test_the_activation_of_a_saved_cross_encoder_wins(cross_encoder):
 
 
 def test_which_tokens_are_whose_matters_unless_the_tokenizer_does_not_say(cross_encoder):
+    type_the_text(cross_encoder)
     typed = HuggingFaceReranker(str(cross_encoder)).rerank(QUESTION, ["mars"])
     names = ["input_ids", "attention_mask"]
     edit(cross_encoder / "tokenizer_config.json", model_input_names=names)
 
     untyped = HuggingFaceReranker(str(cross_encoder)).rerank(QUESTION, ["mars"])
 
-    assert typed != untyped
+    assert abs(typed - untyped) > 1e-3
 
 
 def test_what_is_cut_is_counted_and_warned_of(cross_encoder):
@@ -139,6 +149,32 @@ def test_the_fingerprint_knows_what_changes_scores(cross_encoder):
     assert HuggingFaceReranker(str(cross_encoder), max_length=9).fingerprint != first.fingerprint
     edit(cross_encoder / "config.json", sentence_transformers=None)
     assert HuggingFaceReranker(str(cross_encoder)).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("tokenizer_config.json", {"do_lower_case": False}),
+        ("tokenizer_config.json", {"model_input_names": ["input_ids", "attention_mask"]}),
+        ("tokenizer_config.json", {"tokenizer_class": "MPNetTokenizer"}),
+        ("sentence_bert_config.json", {"do_lower_case": True}),
+    ],
+)
+def test_a_folder_that_scores_otherwise_has_another_fingerprint(cross_encoder, name, change):
+    type_the_text(cross_encoder)
+    path = cross_encoder / name
+    if not path.is_file():
+        path.write_text("{}")
+        # Else the tokenizer lowers every text by itself.
+        edit(cross_encoder / "tokenizer_config.json", do_lower_case=False)
+    first = HuggingFaceReranker(str(cross_encoder), backend="native")
+
+    edit(path, **change)
+    second = HuggingFaceReranker(str(cross_encoder), backend="native")
+
+    asked = ("Which Planet is red?", ["Mars is the red planet."])
+    assert abs(first.rerank(*asked) - second.rerank(*asked)) > 1e-3
+    assert first.fingerprint != second.fingerprint
 
 
 def test_a_reranker_travels_without_its_weights(cross_encoder):

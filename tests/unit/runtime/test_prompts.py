@@ -62,6 +62,47 @@ def test_the_default_prompt_stands_in_for_a_missing_one():
     assert choose_prompts(own, "x") == Prompts("Q: ", "")
 
 
+def test_the_default_prompt_stands_in_for_the_empty_ones_of_every_folder():
+    own = folder(
+        prompts={"query": "", "document": "", "sts": "Similar to: "}, default_prompt_name="sts"
+    )
+
+    assert choose_prompts(own, "intfloat/e5-small") == Prompts("Similar to: ", "Similar to: ")
+
+
+def test_a_default_is_named_among_the_folders_prompts_and_the_users():
+    own = folder(prompts={"query": "", "document": "", "sts": "Similar to: "})
+
+    chosen = choose_prompts(own, "intfloat/e5-small", default_prompt_name="sts")
+    assert chosen == Prompts("Similar to: ", "Similar to: ")
+
+    given = {"ret": "Find this: "}
+    chosen = choose_prompts(own, "x", prompts=given, default_prompt_name="ret")
+    assert chosen == Prompts("Find this: ", "Find this: ")
+
+
+def test_whatever_is_said_of_queries_or_documents_comes_before_a_named_default():
+    own = folder(prompts={"query": "Q: ", "document": "", "sts": "S: "})
+    assert choose_prompts(own, "x", default_prompt_name="sts") == Prompts("Q: ", "")
+
+    own = folder(prompts={"sts": "S: ", "task": "T: "}, default_prompt_name="task")
+    chosen = choose_prompts(own, "x", prompts={"query": "ask: "}, default_prompt_name="sts")
+    assert chosen == Prompts("ask: ", "S: ")
+    chosen = choose_prompts(own, "x", text_instruction="", default_prompt_name="sts")
+    assert chosen == Prompts("S: ", "")
+
+
+def test_a_default_that_is_not_there_is_refused_with_the_names_that_are():
+    own = folder(prompts={"query": "Q: "})
+
+    with pytest.raises(ConfigError, match=r"no prompt 'sts'.*there are 'query', 'ret'\."):
+        choose_prompts(own, "x", prompts={"ret": "R: "}, default_prompt_name="sts")
+    with pytest.raises(ConfigError, match="there are none at all"):
+        choose_prompts(own, "x", prompts={}, default_prompt_name="query")
+    with pytest.raises(ConfigError, match="default_prompt_name must be a text, not 3"):
+        choose_prompts(own, "x", default_prompt_name=3)
+
+
 def test_a_local_copy_is_known_by_the_name_inside():
     local = folder({"_name_or_path": "BAAI/bge-small-en-v1.5"})
     assert choose_prompts(local, "/data/my-model").query == RETRIEVAL
