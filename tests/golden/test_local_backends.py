@@ -41,6 +41,7 @@ CASES = [
 ]
 # The native engine keeps about 13 bits of weights and activations; the others are float32.
 LEAST_COSINE = {"native": 0.99999, "torch": 0.9999995, "onnx": 0.9999995, "openvino": 0.9999995}
+LENGTH_WITHIN = {"native": 1e-3, "torch": 1e-5, "onnx": 1e-5, "openvino": 1e-5}
 
 
 def cosines(ours, theirs):
@@ -78,6 +79,8 @@ def test_vectors_are_those_of_sentence_transformers(name, backend, golden, folde
     expected = golden.vectors[name]
     assert vectors.shape == expected.shape
     assert cosines(vectors, expected).min() >= LEAST_COSINE[backend]
+    lengths, theirs = (np.linalg.norm(found, axis=1) for found in (vectors, expected))
+    np.testing.assert_allclose(lengths, theirs, rtol=LENGTH_WITHIN[backend])
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet", "roberta", "xlm-roberta"])
@@ -103,3 +106,38 @@ def test_all_backends_of_one_folder_share_a_fingerprint_when_they_share_weights(
 
     assert native.fingerprint == torch.fingerprint
     assert onnx.fingerprint != native.fingerprint  # a graph's file may hold anything
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["native", *(pytest.param(name, marks=MARKS[name]) for name in ("torch", "onnx"))],
+)
+def test_a_cut_that_is_scaled_and_one_that_is_not_are_told_apart(backend, folder_of):
+    """The folder normalises, and whole vectors are the same with or without being asked to."""
+
+    def made(**options):
+        return HuggingFaceEmbedding(str(folder_of("bert")), backend=backend, **options)
+
+    whole, whole_left, all_kept = made(), made(normalize=False), made(truncate_dim=32)
+    all_kept_left = made(normalize=False, truncate_dim=32)
+    cut, cut_left = made(truncate_dim=16), made(normalize=False, truncate_dim=16)
+
+    assert whole.fingerprint == whole_left.fingerprint
+    assert all_kept.fingerprint == all_kept_left.fingerprint
+    assert cut.fingerprint != cut_left.fingerprint
+    texts = ["mars", "venus and the moon"]
+    np.testing.assert_array_equal(all_kept_left.encode(texts), whole_left.encode(texts))
+    np.testing.assert_array_equal(cut_left.encode(texts), whole_left.encode(texts)[:, :16])
+    assert np.linalg.norm(cut_left.encode(texts), axis=1).max() < 0.9
+
+
+@pytest.mark.torch
+def test_backends_share_a_fingerprint_for_what_is_cut_after_the_model_normalised(folder_of):
+    native, torch = (
+        HuggingFaceEmbedding(
+            str(folder_of("bert")), backend=name, normalize=False, truncate_dim=16
+        ).fingerprint
+        for name in ("native", "torch")
+    )
+
+    assert native == torch

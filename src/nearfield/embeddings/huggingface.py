@@ -54,7 +54,8 @@ class HuggingFaceEmbedding(LocalEmbedding):
         model_kwargs: ``dtype="int8"`` (native: faster, vectors within a cosine of about 0.997),
             ``file_name``, ``export``, ``provider`` (ONNX), ``ov_config`` (OpenVINO),
             ``dtype`` or ``torch_dtype`` and whatever else transformers takes (torch).
-        truncate_dim: Keep so many leading numbers of each vector.
+        truncate_dim: Keep so many leading numbers of each vector, after the model's own
+            normalising and before that of ``normalize``.
         similarity_fn_name: ``"cosine"``, ``"dot"`` or ``"euclidean"``, in place of the model's own.
         revision: A branch, tag, commit or ``"refs/pr/N"``.
         prompts: Prompts by name (``"query"``, ``"document"``, ...); ``{}`` for none at all.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from nearfield.core.settings import Settings
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import ConfigError, ModelLoadError
+from nearfield.runtime.cut import CUT_FACTS, CutEngine, cut_after_normalizing
 from nearfield.runtime.graph_files import files_of, pick_graph
 from nearfield.runtime.local_model import LocalModel
 from nearfield.runtime.model_files import naming
@@ -59,20 +61,29 @@ def load_model(
         tokenizer = TextTokenizer.of_folder(
             folder, max_tokens=options.max_length, threads=options.threads
         )
+    facts: dict[str, Any] = {}
+    cut = cut_after_normalizing(folder, options)
+    if cut is not None:  # a head normalises last, so this one gives whole vectors
+        folder = replace(folder, truncate_dim=None)
+        options = replace(options, truncate_dim=None)
     if backend == "native":
         head = folder.head(normalize=options.normalize, truncate_dim=options.truncate_dim)
         engine = native_engine(folder, head, options.threads, options.dtype)
         weights = folder.weight_files
+        facts |= {"dtype": "int8"} if options.dtype == "int8" else {}
     else:
         found, weights = (graph, files_of(graph)) if graph else _graph(folder, backend, options)
         engine = _graph_engine(folder, backend, found, options)
+    if cut is not None:
+        facts |= CUT_FACTS if cut < engine.dim else {}
+        engine = CutEngine(engine, cut)
     return LocalModel(
         name,
         tokenizer,
         engine,
         backend=backend,
         weights=weights,
-        facts={"dtype": "int8"} if backend == "native" and options.dtype == "int8" else None,
+        facts=facts,
         mode=mode,
         on_truncation=options.on_truncation,
     )

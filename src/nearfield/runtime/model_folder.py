@@ -105,7 +105,8 @@ class ModelFolder:
 
         Args:
             normalize: Scale the vectors to length 1 even if the folder does not say so.
-            truncate_dim: Keep so many numbers, in place of the folder's own word.
+            truncate_dim: Keep so many numbers, in place of the folder's own word. Normalising
+                comes after it, the folder's too: ``runtime/cut.py`` has the other order.
 
         Raises:
             ModelLoadError: A dense layer's weights are absent, pickled or damaged.

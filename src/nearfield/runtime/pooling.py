@@ -96,12 +96,25 @@ class Head:
                 )
                 raise ConfigError(message)
             width = outputs
-        if self.truncate_dim is None:
-            return width
-        if not 1 <= self.truncate_dim <= width:
-            message = f"truncate_dim must be from 1 to {width}, not {self.truncate_dim}."
-            raise ConfigError(message)
-        return self.truncate_dim
+        return kept_dim(self.truncate_dim, width)
+
+
+def kept_dim(truncate_dim: int | None, width: int) -> int:
+    """Give how many numbers of a vector are kept.
+
+    Args:
+        truncate_dim: How many are asked for; ``None`` for all.
+        width: How many there are.
+
+    Raises:
+        ConfigError: ``truncate_dim`` is not within the vector.
+    """
+    if truncate_dim is None:
+        return width
+    if not 1 <= truncate_dim <= width:
+        message = f"truncate_dim must be from 1 to {width}, not {truncate_dim}."
+        raise ConfigError(message)
+    return truncate_dim
 
 
 def pool(states: Vectors, pooling: Pooling, *, skip: int = 0) -> Vector:

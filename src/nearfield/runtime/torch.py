@@ -13,9 +13,11 @@ import numpy as np
 from nearfield._extras import require
 from nearfield.core.vectors import normalize
 from nearfield.errors import ConfigError, ModelLoadError
+from nearfield.runtime.cut import CUT_FACTS, cut_after_normalizing
 from nearfield.runtime.local_model import LocalModel
 from nearfield.runtime.model_files import check_links
 from nearfield.runtime.padded import pad, padded_batches
+from nearfield.runtime.pooling import kept_dim
 from nearfield.runtime.tokenize import TextTokenizer
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class TorchEngine:
         self.name = f"torch ({model.device})"
         self._options = options
         self._padding = int(getattr(model.tokenizer, "pad_token_id", None) or 0)
-        self.dim = self._forward([[0, 0]], 0).shape[1]
+        self.whole_dim = self._forward([[0, 0]], 0).shape[1]
+        self.dim = kept_dim(model.truncate_dim, self.whole_dim)
 
     def encode(self, token_ids: Sequence[Sequence[int]], *, prompt_tokens: int = 0) -> Vectors:
         """Compute the vectors of texts; see ``Engine.encode``."""
@@ -59,7 +62,7 @@ class TorchEngine:
         )
         for numbers in batches:
             rows = [token_ids[number] for number in numbers]
-            vectors[numbers] = self._forward(rows, prompt_tokens)
+            vectors[numbers] = self._forward(rows, prompt_tokens)[:, : self.dim]
         return normalize(vectors) if self._options.normalize else vectors
 
     def _forward(self, rows: Sequence[Sequence[int]], prompt_tokens: int) -> Vectors:
@@ -70,7 +73,7 @@ class TorchEngine:
             features["prompt_length"] = prompt_tokens
         with torch.inference_mode():
             found = self.model(features)["sentence_embedding"]
-        vectors: Vectors = found[:, : self.model.truncate_dim].float().cpu().numpy()
+        vectors: Vectors = found.float().cpu().numpy()
         return vectors
 
 
@@ -205,7 +208,7 @@ def load_torch(
     model.eval()
     tokenizer = _tokenizer(model, folder, options)
     facts = {"torch": {k: repr(v) for k, v in {**kwargs, **options.further}.items()}}
-    return TorchModel(
+    made = TorchModel(
         name,
         model,
         tokenizer,
@@ -214,6 +217,9 @@ def load_torch(
         facts=facts if kwargs or options.further else {},
         mode=mode,
     )
+    if cut_after_normalizing(folder, options) and made.engine.dim < made.engine.whole_dim:
+        made.facts |= CUT_FACTS
+    return made
 
 
 def _tokenizer(model: Any, folder: ModelFolder, options: Options) -> TextTokenizer:

@@ -24,6 +24,7 @@ from nearfield.errors import (
     MissingDependencyError,
     ModelLoadError,
 )
+from nearfield.runtime import native
 from nearfield.runtime.safetensors import SafetensorsFile, write_safetensors
 
 BERT = Path(__file__).parents[2] / "data" / "models" / "bert"
@@ -170,10 +171,36 @@ def test_truncate_dim_keeps_the_first_numbers_at_length_one():
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_the_folder_normalises_is_cut_after_it_unless_asked_to_be_scaled(
+    folder, compiled, monkeypatch
+):
+    """Dense layer and all; and so where the folder names the cut itself."""
+    if not compiled:
+        monkeypatch.setattr(native, "_engine", None)
+        monkeypatch.setattr(native, "_warned", True)
+    shutil.copytree(BERT.parent / "bert-dense", folder, dirs_exist_ok=True)
+    whole = HuggingFaceEmbedding(str(folder), normalize=False).encode(["mars", "venus"])
+
+    asked = HuggingFaceEmbedding(str(folder), normalize=False, truncate_dim=8)
+    change(folder / "config_sentence_transformers.json", truncate_dim=8)
+    named = HuggingFaceEmbedding(str(folder), normalize=False)
+    scaled = HuggingFaceEmbedding(str(folder)).encode(["mars", "venus"])
+
+    for model in (asked, named):
+        vectors = model.encode(["mars", "venus"])
+        assert (model.dim, vectors.flags.c_contiguous) == (8, True)
+        np.testing.assert_array_equal(vectors, whole[:, :8])
+    assert asked.fingerprint == named.fingerprint
+    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("backend", ["native", pytest.param("torch", marks=pytest.mark.torch)])
 @pytest.mark.parametrize("size", [0, 33])
-def test_truncate_dim_out_of_range_is_refused(size):
-    with pytest.raises(ConfigError, match="truncate_dim"):
-        HuggingFaceEmbedding(str(BERT), truncate_dim=size)
+def test_truncate_dim_out_of_range_is_refused(size, backend, normalize):
+    with pytest.raises(ConfigError, match="truncate_dim must be"):
+        HuggingFaceEmbedding(str(BERT), truncate_dim=size, backend=backend, normalize=normalize)
 
 
 def test_normalize_off_leaves_it_to_the_model(folder):

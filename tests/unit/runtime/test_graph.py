@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nearfield.errors import ModelLoadError
+from nearfield.runtime.cut import CutEngine
 from nearfield.runtime.graph import GraphEngine, GraphInput
 from nearfield.runtime.padded import pad, padded_batches
 from nearfield.runtime.pooling import Head, Pooling
@@ -72,6 +73,14 @@ def test_a_vector_the_graph_pooled_is_cut_and_scaled():
 
     assert engine.dim == 1
     assert engine.encode([[1, 3]]).tolist() == [[1]]
+
+
+def test_a_vector_the_graph_pooled_is_cut_after_it_was_scaled():
+    graph = EchoGraph("input_ids", "attention_mask", outputs=("sentence_embedding",))
+    engine = CutEngine(GraphEngine(graph, Head(normalize=True), {}), 1)
+
+    assert engine.dim == 1
+    np.testing.assert_allclose(engine.encode([[1, 3], [5]]), [[0.5**0.5], [0.5**0.5]], rtol=1e-6)
 
 
 def test_a_prompt_left_out_of_the_pooling_is_left_out_here():
