@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfield.core.fork_lock import ForkLock
+from nearfield.core.sqlite_files import keep_a_log, primary_code
 from nearfield.core.warn import warn
 from nearfield.errors import StoreError
 
@@ -34,7 +35,6 @@ HOUR_S = 3600
 KEPT_AFTER_EVICTION = 0.9
 TIMEOUT_S = 30
 """How long to wait for another process."""
-_PRIMARY_CODE = 0xFF
 _DELETE = "Delete it: it is made again."
 _NEXT_STEPS: dict[int | None, str] = {
     sqlite3.SQLITE_FULL: "Free some space on its disk.",
@@ -217,7 +217,7 @@ class EmbeddingCache:
                 with connection:
                     yield connection
             except sqlite3.Error as error:
-                step = _NEXT_STEPS.get(_code_of(error), _CHECK)
+                step = _NEXT_STEPS.get(primary_code(error), _CHECK)
                 message = f"The embedding cache {self.path} cannot be used: {error}. {step}"
                 raise StoreError(message) from error
 
@@ -243,7 +243,7 @@ class EmbeddingCache:
             try:
                 # Larger pages hold several vectors each; the default of 4 KiB wastes most of one.
                 connection.execute("PRAGMA page_size = 16384")
-                _keep_a_log(connection)
+                keep_a_log(connection, TIMEOUT_S)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.executescript(_SCHEMA)
             except BaseException:
@@ -266,27 +266,6 @@ class EmbeddingCache:
             if excess <= 0:
                 break
         connection.executemany("DELETE FROM vectors WHERE key = ?", doomed)
-
-
-def _keep_a_log(connection: sqlite3.Connection) -> None:
-    """Have changes written to a log, as several processes that make the file at once want."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            # While another process makes the file, SQLite does not wait by itself.
-            busy = _code_of(error) == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _code_of(error: sqlite3.Error) -> int | None:
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & _PRIMARY_CODE
 
 
 def _key(fingerprint: str, input_type: str, text: str) -> bytes:

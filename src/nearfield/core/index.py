@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import WINDOW_NODES
-from nearfield.core.embeddings.rebuild import name_of, rebuild
-from nearfield.core.embeddings.resolve import resolve_embed_model
+from nearfield.core.embeddings.rebuild import name_of
+from nearfield.core.index_parts import closed_on_failure, metric_for, model_for, one_store
 from nearfield.core.outlines import outlines
 from nearfield.core.retriever import Retriever
 from nearfield.core.search_options import DEFAULT_TOP_K
@@ -18,16 +17,15 @@ from nearfield.core.storage import StorageContext, exists, open_store, save_stor
 from nearfield.core.store import Header
 from nearfield.core.vectors import SimilarityMode
 from nearfield.core.writable import WritableIndex, stoppable, warn_of
-from nearfield.errors import ConfigError, ModelMismatchError, NearfieldError, StoreError
+from nearfield.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from threading import Event
     from types import TracebackType
     from typing import Self
 
-    from nearfield.core.embeddings import BaseEmbedding
     from nearfield.core.query_engine import QueryEngine
     from nearfield.core.schema import Document, Metadata, Node
     from nearfield.core.store import VectorStore
@@ -88,10 +86,10 @@ class VectorStoreIndex(WritableIndex):
         if insert_batch_size < 1:
             message = f"insert_batch_size must be at least 1, not {insert_batch_size!r}."
             raise ConfigError(message)
-        self.store = _one_store(store, storage_context)
-        self.embed_model = _model_for(self.store.header, embed_model, check=check_model)
+        self.store = one_store(store, storage_context)
+        self.embed_model = model_for(self.store.header, embed_model, check=check_model)
         self._check_model = check_model
-        self._similarity_mode = _metric_for(self.store.header, similarity_mode)
+        self._similarity_mode = metric_for(self.store.header, similarity_mode)
         self._show_progress = show_progress
         self._insert_batch_size = insert_batch_size
         self._facts: Metadata = {}
@@ -142,7 +140,7 @@ class VectorStoreIndex(WritableIndex):
         if options.get("store") is not None or options.get("storage_context") is not None:
             message = "Pass path, store or storage_context, not several: an index has one place."
             raise ConfigError(message)
-        with _closed_on_failure(open_store(path)) as own:
+        with closed_on_failure(open_store(path)) as own:
             index = cls._filled(documents, options | {"store": own}, stop)
             if stop is not None and stop.is_set():
                 own.close()  # nobody waits for the index any longer
@@ -197,7 +195,7 @@ class VectorStoreIndex(WritableIndex):
                 "Make one with VectorStoreIndex.from_documents(documents, path=...)."
             )
             raise StoreError(message)
-        with _closed_on_failure(open_store(path, read_only=read_only)) as store:
+        with closed_on_failure(open_store(path, read_only=read_only)) as store:
             return cls(store=store, embed_model=embed_model, **options)
 
     @classmethod
@@ -258,7 +256,7 @@ class VectorStoreIndex(WritableIndex):
         """
         model = self.embed_model
         if embed_model is not None:
-            model = _model_for(self.store.header, embed_model, check=self._check_model)
+            model = model_for(self.store.header, embed_model, check=self._check_model)
         return Retriever(self.store, model, similarity_top_k=similarity_top_k, **options)
 
     def as_query_engine(
@@ -349,56 +347,3 @@ class VectorStoreIndex(WritableIndex):
         metric = self._similarity_mode or model.similarity_mode
         facts = {"embed_model": name_of(model), **self._facts}
         return Header(model.fingerprint, dim, SimilarityMode(metric), model.model_name, facts)
-
-
-@contextmanager
-def _closed_on_failure(store: VectorStore) -> Iterator[VectorStore]:
-    try:
-        yield store
-    except BaseException:
-        store.close()
-        raise
-
-
-def _one_store(store: VectorStore | None, context: StorageContext | None) -> VectorStore:
-    if store is not None and context is not None:
-        message = "Pass store or storage_context, not both: an index has one place."
-        raise ConfigError(message)
-    if context is not None:
-        return context.vector_store
-    return open_store("memory://") if store is None else store
-
-
-def _metric_for(header: Header | None, given: SimilarityMode | str | None) -> SimilarityMode | None:
-    """Give the comparison of a new index, and refuse to change that of an old one."""
-    metric = None if given is None else SimilarityMode(given)
-    if header is not None and metric not in (None, header.metric):
-        message = (
-            f"The index compares by {header.metric.value!r}, not by {metric.value!r}. "
-            "Leave similarity_mode out, or make a new index."
-        )
-        raise ConfigError(message)
-    return metric
-
-
-def _model_for(header: Header | None, given: Any, *, check: bool = True) -> BaseEmbedding:
-    """Give the model of an index, and refuse one that did not make it."""
-    model = Settings.embed_model if given is None else resolve_embed_model(given)
-    if header is None or not check or model.fingerprint == header.fingerprint:
-        return model
-    name, cause = header.facts.get("embed_model"), None
-    if given is None:
-        try:
-            again = rebuild(name)
-        except NearfieldError as error:
-            again, cause = None, error
-        if again is not None and again.fingerprint == header.fingerprint:
-            return again
-    way_out = f"embed_model={name!r}" if name else "the model that made it"
-    message = (
-        f"The index was made by {header.model_name!r} ({header.fingerprint}), the model in use "
-        f"is {model.model_name!r} ({model.fingerprint}). Open it with {way_out}, re-embed "
-        "it with this one (`nearfield migrate`), or index the documents anew; check_model=False "
-        "uses it all the same."
-    )
-    raise ModelMismatchError(message) from cause

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nearfield.core import words
+from nearfield.core.memory_records import Record, Stored, allowed_rows
 from nearfield.core.metadata import decode_metadata
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import search
@@ -31,33 +32,11 @@ if TYPE_CHECKING:
 
     from nearfield.core.filters import MetadataFilters
     from nearfield.core.schema import Metadata, Node
-    from nearfield.core.search import Mask, Segment
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.store_checks import CheckedEntry
     from nearfield.core.vectors import Vector, Vectors
 
 DEAD_SHARE_TO_COMPACT = 0.25
-
-
-class _Record(NamedTuple):
-    """A node without its facts, and the facts: as JSON to give away, parsed to filter by."""
-
-    node: Node
-    metadata: str
-    facts: Metadata
-
-    def give(self) -> Node:
-        """Give the node with facts of its own, which the caller may change."""
-        return replace(self.node, metadata=decode_metadata(self.metadata))
-
-
-@dataclass(slots=True)
-class _Stored:
-    """A document of the store."""
-
-    content_hash: str
-    metadata: str
-    rows: list[int]
 
 
 class MemoryStore:
@@ -238,7 +217,7 @@ class MemoryStore:
         if header is None:
             return [Found([]) for _ in queries]
         if conditions is not None:
-            segment = replace(segment, live=_allowed(records, segment, conditions))
+            segment = replace(segment, live=allowed_rows(records, segment, conditions))
         return [
             Found(
                 [
@@ -302,9 +281,9 @@ class MemoryStore:
             self._forget()
 
     def _forget(self) -> None:
-        self._documents: dict[str, _Stored] = {}
+        self._documents: dict[str, Stored] = {}
         self._rows: dict[str, int] = {}
-        self._records: list[_Record] = []
+        self._records: list[Record] = []
         self._table = VectorTable()
         self._word_index = words.WordIndex()
 
@@ -328,7 +307,7 @@ class MemoryStore:
     def _append(self, one: CheckedEntry) -> None:
         entry, start = one.entry, len(self._records)
         end = start + len(entry.nodes)
-        self._documents[entry.document_id] = _Stored(
+        self._documents[entry.document_id] = Stored(
             entry.content_hash, one.metadata, list(range(start, end))
         )
         if not entry.nodes:
@@ -341,7 +320,7 @@ class MemoryStore:
             if metadata not in parsed:
                 parsed[metadata] = decode_metadata(metadata)
             bare = replace(node, metadata={}, embedding=None)
-            self._records.append(_Record(bare, metadata, parsed[metadata]))
+            self._records.append(Record(bare, metadata, parsed[metadata]))
             self._rows[node.id] = row
 
     def _remove(self, doomed: list[int], *, changed: bool) -> None:
@@ -380,7 +359,7 @@ class MemoryStore:
             )
             among = None
             if conditions is not None:
-                mask = _allowed(self._records, self._table.segment(), conditions)
+                mask = allowed_rows(self._records, self._table.segment(), conditions)
                 among = np.flatnonzero(mask).tolist()
             return [
                 Found(
@@ -392,16 +371,3 @@ class MemoryStore:
                 )
                 for text in texts
             ]
-
-
-def _allowed(records: list[_Record], segment: Segment, conditions: MetadataFilters) -> Mask:
-    """Say which rows are live and satisfy the conditions; equal facts are judged once."""
-    verdicts: dict[str, bool] = {}
-    allowed: Mask = np.zeros(len(segment.rows), np.bool_)
-    for row in range(len(allowed)) if segment.live is None else np.flatnonzero(segment.live):
-        record = records[row]
-        verdict = verdicts.get(record.metadata)
-        if verdict is None:
-            verdict = verdicts[record.metadata] = conditions.matches(record.facts)
-        allowed[row] = verdict
-    return allowed

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-import nearfield.core.index as index_module
 from nearfield.core import (
     Document,
     MemoryStore,
@@ -17,6 +16,7 @@ from nearfield.core import (
     SimilarityMode,
     StorageContext,
     VectorStoreIndex,
+    index_parts,
 )
 from nearfield.errors import ConfigError, DimensionMismatchError, ModelMismatchError, StoreError
 from nearfield.stores.sqlite import SQLiteStore
@@ -130,9 +130,9 @@ def test_questions_are_not_embedded_by_another_model(index):
 
 
 def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(model, monkeypatch):
-    monkeypatch.setattr(index_module, "name_of", lambda _: "local:fake")
+    monkeypatch.setattr(index_parts, "name_of", lambda _: "local:fake")
     asked = []
-    monkeypatch.setattr(index_module, "rebuild", lambda name: asked.append(name) or FakeEmbedding())
+    monkeypatch.setattr(index_parts, "rebuild", lambda name: asked.append(name) or FakeEmbedding())
     index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
 
     with Settings.override(embed_model=FakeEmbedding(dim=8)):
@@ -143,13 +143,13 @@ def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(m
 
 
 def test_a_named_model_that_cannot_be_loaded_is_the_cause_of_the_refusal(model, monkeypatch):
-    monkeypatch.setattr(index_module, "name_of", lambda _: "local:gone")
+    monkeypatch.setattr(index_parts, "name_of", lambda _: "local:gone")
     problem = ConfigError("no such folder")
 
     def fail(name):
         raise problem
 
-    monkeypatch.setattr(index_module, "rebuild", fail)
+    monkeypatch.setattr(index_parts, "rebuild", fail)
     index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
 
     with (
@@ -287,6 +287,29 @@ async def test_every_change_has_an_async_twin_that_does_the_same(model):
     assert [n.text for n, _ in index.store.nodes()] == ["Mars anew.", "Venus anew."]
 
 
+class Waiting(FakeEmbedding):
+    """Tells that it has begun to compute, and waits to be told to go on."""
+
+    def __init__(self):
+        super().__init__(8)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def _encode(self, texts, input_type):
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super()._encode(texts, input_type)
+
+
+async def cancelled(work, model):
+    """Cancel work while its model computes, and let the model go on."""
+    task = asyncio.ensure_future(work)
+    await asyncio.to_thread(model.begun.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    model.go_on.set()
+
+
 def ingested(index, many):
     return index.aingest(many)
 
@@ -307,50 +330,27 @@ def put_in_as_nodes(index, many):
 
 @pytest.mark.parametrize("call", [ingested, refreshed, made_of_them, put_in_as_nodes])
 async def test_what_is_cancelled_stops_after_the_window_at_hand(call):
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    class Waiting(FakeEmbedding):
-        def _encode(self, texts, input_type):
-            begun.set()
-            assert go_on.wait(10)
-            return super()._encode(texts, input_type)
+    model, ended = Waiting(), threading.Event()
 
     class Store(MemoryStore):
         def upsert(self, entries):
             super().upsert(entries)
             ended.set()
 
-    index = VectorStoreIndex(store=Store(), embed_model=Waiting(8), insert_batch_size=2)
+    index = VectorStoreIndex(store=Store(), embed_model=model, insert_batch_size=2)
     many = [Document(f"text {n}", id=f"d{n}") for n in range(50)]
-    task = asyncio.ensure_future(call(index, many))
-    await asyncio.to_thread(begun.wait, 10)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    go_on.set()
+    await cancelled(call(index, many), model)
     assert await asyncio.to_thread(ended.wait, 10)
 
     assert len(ids(index)) < 10
 
 
 async def test_a_file_whose_index_nobody_waits_for_is_closed(tmp_path, monkeypatch):
-    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
-
-    class Waiting(FakeEmbedding):
-        def _encode(self, texts, input_type):
-            begun.set()
-            assert go_on.wait(10)
-            return super()._encode(texts, input_type)
-
+    model, closed = Waiting(), threading.Event()
     close = SQLiteStore.close
     monkeypatch.setattr(SQLiteStore, "close", lambda store: (close(store), closed.set()))
-    making = VectorStoreIndex.afrom_documents(PLANETS, path=tmp_path / "i", embed_model=Waiting(8))
-    task = asyncio.ensure_future(making)
-    await asyncio.to_thread(begun.wait, 10)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    go_on.set()
+    making = VectorStoreIndex.afrom_documents(PLANETS, path=tmp_path / "i", embed_model=model)
+    await cancelled(making, model)
 
     assert await asyncio.to_thread(closed.wait, 10)
 

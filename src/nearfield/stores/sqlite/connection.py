@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from nearfield.core.fork_lock import ForkLock
+from nearfield.core.sqlite_files import primary_code
 from nearfield.errors import StoreError, StoreLockedError, StoreUnavailableError
 from nearfield.stores.sqlite import fail_points
-from nearfield.stores.sqlite.faults import BUSY, holder, primary_code, translated
+from nearfield.stores.sqlite.faults import BUSY, holder, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

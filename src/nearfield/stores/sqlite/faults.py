@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nearfield.core.sqlite_files import primary_code
 from nearfield.errors import CorruptStoreError, StoreError, StoreLockedError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 FULL_DISK_BYTES = 1 << 20
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_PRIMARY_CODE = 0xFF
 
 
 @contextmanager
@@ -30,16 +30,6 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explained(error, path) from error
-
-
-def primary_code(error: sqlite3.Error) -> int | None:
-    """Give SQLite's code for a kind of error; ``None`` for one that is of Python.
-
-    Args:
-        error: The error.
-    """
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else int(code) & _PRIMARY_CODE
 
 
 def holder(path: Path) -> str:

@@ -7,10 +7,11 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from nearfield.core.sqlite_files import keep_a_log, primary_code
 from nearfield.errors import StoreError
 from nearfield.stores.sqlite import schema
 from nearfield.stores.sqlite.connection import connect, connect_to_read
-from nearfield.stores.sqlite.faults import primary_code, translated
+from nearfield.stores.sqlite.faults import translated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,15 +74,7 @@ def _checked_read_only(path: Path, timeout_s: float) -> str:
 def _create(connection: sqlite3.Connection, timeout_s: float) -> None:
     """Make a new index; where two processes do so at once, one of them does."""
     connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:  # SQLite does not wait for this one by itself
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+    keep_a_log(connection, timeout_s)
     connection.execute("BEGIN IMMEDIATE")
     try:
         if schema.is_empty(connection):
