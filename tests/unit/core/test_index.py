@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import nearfield.core.index as index_module
 from nearfield.core import (
     Document,
     MemoryStore,
@@ -130,7 +131,7 @@ def test_questions_are_not_embedded_by_another_model(index):
 
 
 def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(model, monkeypatch):
-    monkeypatch.setattr(index_parts, "name_of", lambda _: "local:fake")
+    monkeypatch.setattr(index_module, "name_of", lambda _: "local:fake")
     asked = []
     monkeypatch.setattr(index_parts, "rebuild", lambda name: asked.append(name) or FakeEmbedding())
     index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
@@ -143,7 +144,7 @@ def test_the_model_an_index_names_is_made_again_when_the_settings_have_another(m
 
 
 def test_a_named_model_that_cannot_be_loaded_is_the_cause_of_the_refusal(model, monkeypatch):
-    monkeypatch.setattr(index_parts, "name_of", lambda _: "local:gone")
+    monkeypatch.setattr(index_module, "name_of", lambda _: "local:gone")
     problem = ConfigError("no such folder")
 
     def fail(name):
