@@ -108,6 +108,7 @@ class StaticEmbedding(LocalEmbedding):
             folder.files[1],
             max_tokens=self.max_length or folder.max_tokens,
             specials=False,
+            left_out=folder.unknown,
             threads=self.threads,
         )
         if tokenizer.vocabulary > folder.tokens:

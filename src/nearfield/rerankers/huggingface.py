@@ -167,6 +167,7 @@ class HuggingFaceReranker:
                     "config": dict(folder.config),
                     "activation": activation_name(folder),
                     "max_tokens": self.max_tokens,
+                    "prompt": folder.prompts.get(folder.default_prompt_name or ""),
                 }
             )
         return self._fingerprint

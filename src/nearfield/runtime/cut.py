@@ -60,6 +60,6 @@ def cut_after_normalizing(folder: ModelFolder, options: Options) -> int | None:
     Returns:
         The number, or ``None`` where nothing is cut or normalising comes last.
     """
-    if options.normalize or not folder.modules.normalize:
+    if options.normalize or not (folder.modules.normalize and folder.understood):
         return None
     return folder.truncate_dim if options.truncate_dim is None else options.truncate_dim

@@ -128,6 +128,11 @@ class ModelFolder:
             message = f"{file.path} lacks the tensor {error}."
             raise ModelLoadError(message) from error
 
+    @property
+    def understood(self) -> bool:
+        """Whether all its modules are known here."""
+        return not (self.custom_code or self.not_understood)
+
     def require_understood(self) -> None:
         """Refuse a folder that only sentence-transformers itself can run.
 

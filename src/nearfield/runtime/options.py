@@ -188,8 +188,7 @@ def choose_by_folder(folder: ModelFolder, options: Options) -> Choice:
     if reason is None:
         return Choice("native")
     has_file = any(folder.file(*place) for place in (("onnx", "model.onnx"), ("model.onnx",)))
-    understood = not (folder.custom_code or folder.not_understood)
-    if understood and has_file and not find_spec("sentence_transformers"):
+    if folder.understood and has_file and not find_spec("sentence_transformers"):
         return Choice("onnx", reason) if find_spec("onnxruntime") else Choice("torch", reason)
     return Choice("torch", reason)
 

@@ -110,7 +110,8 @@ def choose_prompts(
         The prompts.
 
     Raises:
-        ConfigError: A prompt is no text, or there is none of the name.
+        ConfigError: A prompt is no text, there is none of the name, or none that was given
+            would be used.
     """
     if prompts is not None and not (
         isinstance(prompts, Mapping) and all(isinstance(text, str) for text in prompts.values())
@@ -137,6 +138,14 @@ def choose_prompts(
             f"There is no prompt {default_prompt_name!r} to be the default of {name}; there are "
             f"{', '.join(map(repr, named)) or 'none at all'}. Give it in prompts={{...}}, or use "
             "query_instruction and text_instruction."
+        )
+        raise ConfigError(message)
+    used = {*QUERY_NAMES, *DOCUMENT_NAMES, default_prompt_name or folder.default_prompt_name}
+    if given and used.isdisjoint(given):
+        first = next(iter(given))
+        message = (
+            f"Of the prompts given for {name} none would be used: call {first!r} 'query' or "
+            f"'document', or pass default_prompt_name={first!r} to put it before both."
         )
         raise ConfigError(message)
     chosen = Prompts() if prompts == {} else _own(folder, name, default)

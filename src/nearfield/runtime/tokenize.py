@@ -60,6 +60,8 @@ class TextTokenizer:
         config: ``tokenizer_config.json``, whose word on lower case and accents wins.
         lower_case: Lower-case every text first.
         specials: Whether the tokens that frame a text are part of it.
+        left_out: The number of a token the model leaves out of texts, so that it takes no room
+            under the limit.
         threads: 1 keeps the work on the calling thread; more, or ``None``, leave it to the library.
 
     Attributes:
@@ -80,9 +82,11 @@ class TextTokenizer:
         config: Mapping[str, Any] | None = None,
         lower_case: bool = False,
         specials: bool = True,
+        left_out: int | None = None,
         threads: int | None = None,
     ) -> None:
         self.max_tokens = max_tokens
+        self._left_out = left_out
         self.threads = threads
         self.cuts_left = (config or {}).get("truncation_side") == "left"
         self._tokenizer = tokenizer
@@ -152,12 +156,19 @@ class TextTokenizer:
         for start in range(0, len(texts), BLOCK_TEXTS):
             block = texts[start : start + BLOCK_TEXTS]
             for whole in self._numbers([prompt + text for text in block] if prompt else block):
-                inner, over = whole, 0 if room is None else max(0, len(whole) - room)
-                if over:
-                    inner = whole[over:] if self.cuts_left else whole[:room]
+                inner, over = self._fitted(whole, room)
                 ids.append([*self._head, *inner, *self._tail])
                 cut.append(over)
         return Tokens(ids, cut)
+
+    def _fitted(self, whole: list[int], room: int | None) -> tuple[list[int], int]:
+        """Give the tokens there is room for, and how many there were beyond."""
+        if room is not None and len(whole) > room and self._left_out is not None:
+            whole = [number for number in whole if number != self._left_out]
+        if room is None or len(whole) <= room:
+            return whole, 0
+        over = len(whole) - room
+        return whole[over:] if self.cuts_left else whole[:room], over
 
     def framed(self, tokens: Iterable[int]) -> list[list[int]]:
         """Give each token as a text of its own, between the tokens that frame a text."""

@@ -6,6 +6,7 @@ On a GPU this has been written but not run: see docs/performance.md.
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from nearfield.runtime.pooling import kept_dim
 from nearfield.runtime.tokenize import TextTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nearfield.core.vectors import SimilarityMode, Vectors
@@ -115,6 +116,7 @@ class TorchModel(LocalModel):
         )
         self._options = options
         self._pool: Any = None
+        self._stopping: Callable[[], object] | None = None
         self._using = threading.Lock()
 
     @property
@@ -148,9 +150,9 @@ class TorchModel(LocalModel):
             self._stop_pool()
 
     def _stop_pool(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            self.engine.model.stop_multi_process_pool(pool)
+        stopping, self._pool, self._stopping = self._stopping, None, None
+        if stopping is not None:
+            stopping()
 
     def _started_pool(self) -> Any:
         if self._pool is None:  # once for the life of the model: each process loads it anew
@@ -158,6 +160,9 @@ class TorchModel(LocalModel):
             self._pool = self.engine.model.start_multi_process_pool(
                 list(devices) if devices else None
             )
+            # Also where the model is forgotten without being closed.
+            stop = self.engine.model.stop_multi_process_pool
+            self._stopping = weakref.finalize(self, stop, self._pool)
         return self._pool
 
 
@@ -207,19 +212,28 @@ def load_torch(
         raise ModelLoadError(message) from error
     model.eval()
     tokenizer = _tokenizer(model, folder, options)
-    facts = {"torch": {k: repr(v) for k, v in {**kwargs, **options.further}.items()}}
     made = TorchModel(
         name,
         model,
         tokenizer,
         options,
         weights=_weights(folder, trusted=options.trust_remote_code),
-        facts=facts if kwargs or options.further else {},
+        facts=_facts(folder, options, kwargs),
         mode=mode,
     )
     if cut_after_normalizing(folder, options) and made.engine.dim < made.engine.whole_dim:
         made.facts |= CUT_FACTS
     return made
+
+
+def _facts(folder: ModelFolder, options: Options, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what changes the vectors beside the folder's files and the usual options."""
+    facts: dict[str, Any] = {}
+    if kwargs or options.further:
+        facts["torch"] = {k: repr(v) for k, v in {**kwargs, **options.further}.items()}
+    if not folder.understood:  # nor is it known whether the model normalises by itself
+        facts["normalize"] = "asked" if options.normalize else "left to the model"
+    return facts
 
 
 def _tokenizer(model: Any, folder: ModelFolder, options: Options) -> TextTokenizer:
@@ -246,7 +260,7 @@ def _least(*limits: int | None) -> int | None:
 
 def _weights(folder: ModelFolder, *, trusted: bool) -> tuple[Path, ...]:
     """All weight files of a folder, understood or not; pickles where there is nothing else."""
-    if folder.custom_code or folder.not_understood:
+    if not folder.understood:
         return tuple(sorted(folder.path.rglob("*.safetensors"))) or _lone_pickles(folder.path)
     try:
         return folder.weight_files

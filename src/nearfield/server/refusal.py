@@ -14,6 +14,8 @@ from nearfield.errors import (
     NotSupportedError,
     ProviderError,
     StoreError,
+    StoreLockedError,
+    StoreUnavailableError,
     UnknownModelError,
 )
 from nearfield.wire.openai import ErrorReply
@@ -113,12 +115,13 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(HTTPStatus.BAD_GATEWAY, message, kind="server_error")
         case ConfigError() | NotSupportedError():
             return Refusal(HTTPStatus.BAD_REQUEST, str(error))
+        case StoreUnavailableError() | StoreLockedError():
+            return unavailable("The index cannot be read at this moment. Ask again.")
         case StoreError():
             message = "The index cannot be read; the server's log says why."
-            return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
         case _:
             message = "The request failed inside the server; its log says why."
-            return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
 
 
 def log_failure(log: logging.Logger, error: BaseException) -> None:

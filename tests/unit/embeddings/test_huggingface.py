@@ -469,6 +469,40 @@ def test_a_module_unknown_here_runs_on_torch(folder):
 
 
 @pytest.mark.torch
+def test_a_layer_after_the_normalising_undoes_it_and_the_fingerprint_knows(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.models.Dense"
+    entry = {"idx": 3, "name": "3", "path": "3_Dense", "type": kind}
+    (folder / "modules.json").write_text(json.dumps([*modules, entry]))
+    (folder / "3_Dense").mkdir()
+    config = {"in_features": 32, "out_features": 32, "bias": False}
+    config["activation_function"] = "torch.nn.modules.linear.Identity"
+    (folder / "3_Dense" / "config.json").write_text(json.dumps(config))
+    weights = {"linear.weight": 3 * np.eye(32, dtype=np.float32)}
+    write_safetensors(folder / "3_Dense" / "model.safetensors", weights, {"format": "pt"})
+
+    scaled, left = (HuggingFaceEmbedding(str(folder), normalize=each) for each in (True, False))
+
+    np.testing.assert_allclose(3 * scaled.encode(["mars"]), left.encode(["mars"]), rtol=1e-5)
+    assert scaled.fingerprint != left.fingerprint
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_processes_end_with_a_model_that_nobody_closed(folder):
+    model = HuggingFaceEmbedding(
+        str(folder), backend="torch", parallel_process=True, target_devices=["cpu"]
+    )
+    model.encode(["mars"])
+    (process,) = model._runner._pool["processes"]
+
+    del model
+
+    with pytest.raises(ValueError, match="closed"):  # which is done once it has ended
+        process.is_alive()
+
+
+@pytest.mark.torch
 @pytest.mark.slow
 def test_processes_are_started_once_and_stopped(folder):
     model = HuggingFaceEmbedding(

@@ -256,6 +256,17 @@ def test_a_model_with_a_prompt_is_refused_natively(cross_encoder):
         HuggingFaceReranker(str(cross_encoder), backend="native")
 
 
+@pytest.mark.torch
+def test_the_prompt_a_folder_puts_before_its_texts_is_part_of_the_fingerprint(cross_encoder):
+    own = cross_encoder / "config_sentence_transformers.json"
+    named = {}
+    for prompt in ("q: ", "what planet is red "):
+        own.write_text(json.dumps({"default_prompt_name": "query", "prompts": {"query": prompt}}))
+        named[prompt] = HuggingFaceReranker(str(cross_encoder)).fingerprint
+
+    assert len(set(named.values())) == len(named)
+
+
 @pytest.mark.parametrize("backend", ["onnx", "openvino", "nosuch"])
 def test_other_backends_are_refused(cross_encoder, backend):
     with pytest.raises(ConfigError, match="native"):

@@ -103,6 +103,15 @@ def test_a_default_that_is_not_there_is_refused_with_the_names_that_are():
         choose_prompts(own, "x", default_prompt_name=3)
 
 
+def test_prompts_of_which_none_would_be_used_are_refused_with_how_to_use_them():
+    with pytest.raises(ConfigError, match=r"none would be used.*default_prompt_name='sts'"):
+        choose_prompts(folder(), "x", prompts={"sts": "S: ", "task": "T: "})
+
+    assert choose_prompts(folder(), "x", prompts={"passage": "D: ", "sts": "S: "}).document == "D: "
+    own = folder(default_prompt_name="sts")
+    assert choose_prompts(own, "x", prompts={"sts": "S: "}) == Prompts("S: ", "S: ")
+
+
 def test_a_local_copy_is_known_by_the_name_inside():
     local = folder({"_name_or_path": "BAAI/bge-small-en-v1.5"})
     assert choose_prompts(local, "/data/my-model").query == RETRIEVAL

@@ -53,6 +53,16 @@ def expected(model, texts, table=TABLE, weights=None):
 TEXTS = ["mars is the red planet", "", "☃", "venus is bright", "a"]
 
 
+def test_unknown_words_take_no_room_under_the_limit(make):
+    model = StaticEmbedding(str(make()), normalize=False, max_length=4)
+    text = "☃ ☃ mars ☃ is ☃ the ☃ red planet"
+
+    vector, report = model.encode_with_report([text])
+
+    np.testing.assert_allclose(vector, model.encode(["mars is the red"]), atol=1e-6)
+    assert report.truncated_tokens == 1  # "planet"; what is unknown is never read
+
+
 def test_a_vector_is_the_mean_of_its_rows(make):
     model = StaticEmbedding(str(make()), normalize=False)
 

@@ -26,10 +26,9 @@ LEAF vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 LEAF vec v_neg_fma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 LEAF vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 LEAF vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
-LEAF vec v_round(vec x) {
-  return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+LEAF vec v_power(vec shifted) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted), 23));
 }
-LEAF vec v_scale_by_power(vec p, vec n) { return _mm512_scalef_ps(p, n); }
 LEAF vec v_from_int(const int32_t *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
 LEAF void v_to_int16(int16_t *p, vec x) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));

@@ -34,14 +34,10 @@ LEAF vec v_choose(ivec which, vec a, vec b) {
 }
 LEAF vec v_max(vec a, vec b) { return v_choose(a > b, a, b); }
 LEAF vec v_min(vec a, vec b) { return v_choose(a < b, a, b); }
-LEAF vec v_round(vec x) { /* adding 1.5 * 2^23 leaves no room for a fraction */
-  vec shift = v_all(12582912.f);
-  return (x + shift) - shift;
-}
-LEAF ivec v_to_int(vec x) { /* of whole numbers below 2^22 */
+LEAF ivec v_to_int(vec x) { /* adding 1.5 * 2^23 leaves no room for a fraction */
   return (ivec)(x + v_all(12582912.f)) - (ivec)v_all(12582912.f);
 }
-LEAF vec v_scale_by_power(vec p, vec n) { return p * (vec)((v_to_int(n) + 127) << 23); }
+LEAF vec v_power(vec shifted) { return (vec)((uvec)shifted << 23); }
 LEAF vec v_from_int(const int32_t *p) {
   return (vec){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
 }

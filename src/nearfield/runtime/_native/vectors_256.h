@@ -24,12 +24,8 @@ LEAF vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 LEAF vec v_neg_fma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 LEAF vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 LEAF vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
-LEAF vec v_round(vec x) {
-  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-LEAF vec v_scale_by_power(vec p, vec n) {
-  __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-  return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+LEAF vec v_power(vec shifted) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23));
 }
 LEAF vec v_from_int(const int32_t *p) {
   return _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)p));
