@@ -4,7 +4,7 @@
 
 A compiler that runs out of registers moves sums to the stack and back at every
 step. Nothing breaks; the engine is only half as fast. So the loops of the
-functions ``tile`` and ``tile_8`` (integer products) and ``multiply`` (float products) are read
+functions ``product`` and ``product_8`` (integers) and ``multiply`` (floats) are read
 from the disassembly, and any that touches the stack is reported.
 
 Needs ``objdump``, and an extension with its symbols, for x86-64; says so and
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 NATIVE = Path(__file__).parents[1] / "src/nearfield/runtime/_native"
-HOT_FUNCTIONS = re.compile(r"(tile|tile_8|multiply)\b")
-PRODUCTS = ("vpdpwssd", "vpdpbusd", "vpmaddwd", "vfmadd")
+INTEGERS = ("vpdpwssd", "vpdpbusd", "vpmaddwd")
+# What multiplies in the loops that count, by function: an activation's float products do not.
+PRODUCTS = {"product": INTEGERS, "product_8": INTEGERS, "multiply": ("vfmadd",)}
 FEWEST_LOOPS = 12  # even two instruction sets have at least six heights of integer tile each
 STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp")
 
@@ -67,9 +68,9 @@ def hot_loops(listing: str) -> list[tuple[str, list[Instruction]]]:
     return [
         (name, loop)
         for name, code in functions(listing).items()
-        if HOT_FUNCTIONS.match(name)
+        if (products := PRODUCTS.get(name.partition(" ")[0]))
         for loop in inner_loops(code)
-        if sum(step.name.startswith(PRODUCTS) for step in loop) > 1
+        if sum(step.name.startswith(products) for step in loop) > 1
     ]
 
 

@@ -10,6 +10,7 @@
  *   products_8_avx2.h   AVX2's products of 8-bit numbers
  *   vectors_256.h       vectors of 256 bits, shared by the two sets that have no longer ones
  *   float_kernels.h     the loops over floats, shared by all of those files
+ *   products.h          the loops around their tiles of integer products
  */
 #ifndef NEARFIELD_ENGINE_H
 #define NEARFIELD_ENGINE_H
@@ -20,7 +21,8 @@
 
 #define PANEL 16      /* columns of a weight panel */
 #define GROUP 32      /* columns that one thread takes at a time: two panels */
-#define MAX_TILE 12   /* most rows of a tile in any instruction set */
+#define MAX_ROWS 12   /* most rows of a float product in any instruction set */
+#define BLOCK 384     /* inputs that share a scale, with numbers of 16 bits */
 
 static inline int round_up(int n, int step) { return (n + step - 1) / step * step; }
 
@@ -39,25 +41,29 @@ struct linear {
   float *bias;         /* per output */
 };
 
+/* Rows of x as whole numbers, and where their product with a matrix goes. */
+struct product {
+  const struct linear *linear;
+  const char *q;       /* [rows][inputs] */
+  const float *scale;  /* [blocks][rows] */
+  const int32_t *own;  /* [blocks][rows] what a tile takes off, where the kernels do */
+  int rows;
+  enum activation activation;
+  const float *residual; /* [rows][outputs], or NULL */
+  float *y;              /* [rows][outputs] */
+};
+
 struct kernels {
   const char *name;
-  int tile_rows, tile_columns; /* of integer products */
   int float_rows;              /* of float products */
   int bytes;                   /* of a whole number: 2, or 1 for those who asked for less */
   int block;                   /* inputs that share a scale; products of more add as floats */
   float most_x, most_weight;   /* the largest whole number a row of x, or of weights, may hold */
-  /* Integer products of `rows` (at most tile_rows) rows of x, `stride` numbers apart, with
-   * tile_columns outputs, over a block of inputs; panels of weights lie `panel` numbers apart. */
-  void (*tile)(const void *x, ptrdiff_t stride, const int32_t *own_x, const void *weight,
-               ptrdiff_t panel, const int32_t *own_weight, int inputs, int rows, int32_t *sums);
+  /* y = act(x W^T + bias) + residual for all rows of x and columns in groups a .. b - 1. */
+  void (*product)(const struct product *product, int a, int b);
   /* What a tile takes off, known from a block of a row of x, or of weights, alone. NULL where
    * nothing is. */
   int32_t (*own_x)(const void *q, int width), (*own_weight)(const void *q, int width);
-  /* Those sums to floats: scales, what they are added to (the bias for all rows, or rows
-   * `before_stride` apart), activation, residual (or NULL). */
-  void (*finish)(const int32_t *sums, int rows, const float *row_scale, const float *scale,
-                 const float *before, ptrdiff_t before_stride, enum activation activation,
-                 const float *residual, float *y, ptrdiff_t stride);
   /* One block of a row to whole numbers up to `largest`; NaN or infinity makes the scale NaN. */
   void (*quantise)(const float *x, int width, float largest, void *q, float *scale);
   void (*quantise_weight)(const float *x, int width, float largest, void *q, float *scale);

@@ -73,37 +73,6 @@ INLINE vec v_gelu_tanh(vec x) {
   return v_div(x, v_add(v_all(1), e));
 }
 
-INLINE void finish_row(const int32_t *sums, float row_scale, const float *scale,
-                       const float *before, enum activation activation,
-                       const float *residual, float *y) {
-#pragma GCC unroll 4
-  for (int j = 0; j < TILE_COLUMNS; j += WIDTH) {
-    vec by = v_mul(v_load(scale + j), v_all(row_scale));
-    vec v = v_fma(v_from_int(sums + j), by, v_load(before + j));
-    if (activation == GELU) v = v_gelu(v);
-    if (activation == GELU_TANH) v = v_gelu_tanh(v);
-    if (activation == RELU) v = v_max(v_all(0), v);
-    if (residual) v = v_add(v, v_load(residual + j));
-    v_store(y + j, v);
-  }
-}
-
-TARGET static void finish(const int32_t *sums, int rows, const float *row_scale, const float *scale,
-                          const float *before, ptrdiff_t before_stride,
-                          enum activation activation, const float *residual, float *y,
-                          ptrdiff_t stride) {
-#define EACH_ROW(act, res)                                                                  \
-  for (int r = 0; r < rows; r++)                                                            \
-  finish_row(sums + r * TILE_COLUMNS, row_scale[r], scale, before + r * before_stride, act, \
-             res, y + r * stride)
-  if (residual) EACH_ROW(IDENTITY, residual + r * stride);
-  else if (activation == IDENTITY) EACH_ROW(IDENTITY, NULL);
-  else if (activation == GELU) EACH_ROW(GELU, NULL);
-  else if (activation == GELU_TANH) EACH_ROW(GELU_TANH, NULL);
-  else EACH_ROW(RELU, NULL);
-#undef EACH_ROW
-}
-
 TARGET static void quantise(const float *x, int width, float largest, void *q, float *scale) {
   vec most0 = v_all(0), most1 = v_all(0), sum0 = v_all(0), sum1 = v_all(0);
   for (int k = 0; k < width; k += 2 * WIDTH) {
@@ -162,8 +131,7 @@ TARGET static int32_t own_weight_8(const void *q, int width) {
 
 #define KERNELS_8(label, ...)                                                                \
   {                                                                                          \
-    .name = label, .bytes = 1, .tile_rows = TILE_ROWS, .tile_columns = TILE_COLUMNS,         \
-    .own_weight = own_weight_8, .quantise = quantise_x_8,                                    \
+    .name = label, .bytes = 1, .own_weight = own_weight_8, .quantise = quantise_x_8,                                    \
     .quantise_weight = quantise_weight_8, FLOAT_KERNELS, __VA_ARGS__                         \
   }
 #endif
@@ -275,12 +243,11 @@ TARGET static void transpose(const float *from, ptrdiff_t ldf, int rows, int col
 #define PLAIN .most_x = 32767, .most_weight = 32767
 
 #define FLOAT_KERNELS                                                                        \
-  .float_rows = FLOAT_ROWS, .finish = finish, .normalise = normalise, .multiply = multiply,  \
+  .float_rows = FLOAT_ROWS, .normalise = normalise, .multiply = multiply,                    \
   .softmax = softmax, .transpose = transpose
 
 #define KERNELS(label, ...)                                                                  \
   {                                                                                          \
-    .name = label, .bytes = 2, .block = 384, .tile_rows = TILE_ROWS,                         \
-    .tile_columns = TILE_COLUMNS, .tile = tile, .quantise = quantise,                        \
+    .name = label, .bytes = 2, .block = BLOCK, .product = product, .quantise = quantise,     \
     .quantise_weight = quantise, FLOAT_KERNELS, __VA_ARGS__                                  \
   }

@@ -92,41 +92,14 @@ static void quantise_row(const struct run *run, const float *x, int width, int r
   }
 }
 
-/* y = act(q W^T + bias) + residual for groups a..b of columns, in tiles of even height. The blocks
- * of a tile are added up beside it: a column of y, whose rows lie far apart, would not stay in
- * the nearest cache. */
+/* y = act(x W^T + bias) + residual for groups a..b of columns. */
 static void matrix_product(const struct run *run, const struct linear *linear,
                            enum activation activation, const float *residual, float *y, int a,
                            int b) {
-  const struct kernels *kernels = run->kernels;
-  const struct workspace *w = run->w;
-  int32_t sums[MAX_TILE * GROUP];
-  float partial[MAX_TILE * GROUP];
-  int tokens = run->item->tokens, columns = kernels->tile_columns, inputs = linear->inputs;
-  if (!tokens) return; /* texts of no tokens */
-  int tiles = (tokens + kernels->tile_rows - 1) / kernels->tile_rows;
-  int blocks = blocks_of(kernels, inputs), least = tokens / tiles, odd = tokens % tiles;
-  for (int n = a * GROUP; n < b * GROUP; n += columns)
-    for (int m = 0, rows, owed = 0; m < tokens; m += rows) {
-      /* As share() would have it, without its divisions. */
-      rows = least;
-      if ((owed += odd) >= tiles) owed -= tiles, rows++;
-      ptrdiff_t at = (ptrdiff_t)m * linear->outputs + n;
-      for (int k = 0; k < blocks; k++) {
-        ptrdiff_t start = (ptrdiff_t)k * kernels->block;
-        ptrdiff_t column = (ptrdiff_t)k * linear->outputs + n, row = (ptrdiff_t)k * tokens + m;
-        int last = k == blocks - 1;
-        kernels->tile(w->q + ((ptrdiff_t)m * inputs + start) * kernels->bytes, inputs,
-                      w->own + row,
-                      linear->weight + ((ptrdiff_t)n * inputs + start * PANEL) * kernels->bytes,
-                      (ptrdiff_t)PANEL * inputs, linear->own + column,
-                      block_width(kernels, inputs, k), rows, sums);
-        kernels->finish(sums, rows, w->scale + row, linear->scale + column,
-                        k ? partial : linear->bias + n, k ? columns : 0,
-                        last ? activation : IDENTITY, last && residual ? residual + at : NULL,
-                        last ? y + at : partial, last ? linear->outputs : columns);
-      }
-    }
+  struct product product = {.linear = linear, .q = run->w->q, .scale = run->w->scale,
+                            .own = run->w->own, .rows = run->item->tokens,
+                            .activation = activation, .residual = residual, .y = y};
+  run->kernels->product(&product, a, b);
 }
 
 /* One head of one text: softmax(Q K^T + bias) V; Q came scaled from its matrix. */
@@ -140,7 +113,7 @@ static void attend_head(const struct job *job, const float *qkv, float *out, int
   const float *distance = NULL;
   if (model->distance)
     distance = model->distance + (ptrdiff_t)head * (2 * model->reach + 1) + model->reach;
-  float *keys = scratch, *scores = scratch + job->key_floats, inverse[MAX_TILE];
+  float *keys = scratch, *scores = scratch + job->key_floats, inverse[MAX_ROWS];
   kernels->transpose(key, stride, tokens, size, keys, padded);
   int tiles = (tokens + kernels->float_rows - 1) / kernels->float_rows;
   for (int t = 0; t < tiles; t++) {
@@ -336,7 +309,7 @@ static int allocate(struct job *job, int threads, void **blocks) {
   size_t big = (size_t)(3 * model->mixed > model->inner ? 3 * model->mixed : model->inner);
   size_t head = job->head ? 2 * (size_t)job->head->widest : 0;
   job->key_floats = padded * (size_t)model->head_size;
-  size_t scratch = job->key_floats + MAX_TILE * padded;
+  size_t scratch = job->key_floats + MAX_ROWS * padded;
   if (head > scratch) scratch = head;
   size_t scales = n * (size_t)blocks_of(model->kernels, widest);
   size_t sizes[] = {n * (size_t)model->width * 4, n * big * 4, n * (size_t)model->mixed * 4,

@@ -59,6 +59,7 @@
           : "memory", "cc", "ymm8", "ymm9", "ymm10", "ymm11", "ymm12", "ymm13", "ymm14", "ymm15")
 
 #include "float_kernels.h"
+#include "products.h"
 
 TARGET static void tile(const void *rows_of_x, ptrdiff_t stride, const int32_t *own_x,
                         const void *weight, ptrdiff_t panel, const int32_t *own_weight,
@@ -101,6 +102,8 @@ TARGET static int32_t own_products(const void *q, int width) {
   for (int i = 0; i < WIDTH; i += 2) total += part[i];
   return total;
 }
+
+PRODUCT(product, tile, 2, BLOCK)
 
 const struct kernels avx2_kernels =
     KERNELS("avx2", .most_x = MOST_X, .most_weight = MOST_WEIGHT, .own_x = own_products,

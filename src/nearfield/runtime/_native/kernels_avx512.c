@@ -136,6 +136,7 @@ LEAF void int_tile(const char *x0, ptrdiff_t s, const char *w0, ptrdiff_t panel,
 
 #define ZERO_OF_X 128 /* of the products of 8 bits */
 #include "float_kernels.h"
+#include "products.h"
 
 TARGET static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x,
                         const void *weight, ptrdiff_t panel, const int32_t *own_weight,
@@ -161,7 +162,10 @@ TARGET static void tile_8(const void *x, ptrdiff_t stride, const int32_t *own_x,
   }
 }
 
+PRODUCT(product, tile, 2, BLOCK)
+PRODUCT(product_8, tile_8, 1, BLOCK)
+
 const struct kernels avx512_kernels = KERNELS("avx512-vnni", PLAIN);
 const struct kernels avx512_int8_kernels =
-    KERNELS_8("avx512-vnni-int8", .block = 384, .most_x = 127, .most_weight = 127, .tile = tile_8);
+    KERNELS_8("avx512-vnni-int8", .block = BLOCK, .most_x = 127, .most_weight = 127, .product = product_8);
 #endif

@@ -46,6 +46,7 @@ LEAF void int_tile(const int16_t *x, ptrdiff_t stride, const int16_t *weight, in
 }
 
 #include "float_kernels.h"
+#include "products.h"
 
 TARGET static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x,
                         const void *weight, ptrdiff_t panel, const int32_t *own_weight,
@@ -58,6 +59,8 @@ TARGET static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x,
 #undef CASE
   }
 }
+
+PRODUCT(product, tile, 2, BLOCK)
 
 const struct kernels avxvnni_kernels = KERNELS("avx-vnni", PLAIN);
 #endif

@@ -64,6 +64,7 @@ LEAF void transpose_block(const float *from, ptrdiff_t ldf, int rows, float *to,
 }
 
 #include "float_kernels.h"
+#include "products.h"
 
 /* Two inputs times four outputs at a time. A weight's pair shares a 32-bit lane: its two
  * halves are taken apart once and used by every row. */
@@ -87,5 +88,7 @@ static void tile(const void *x, ptrdiff_t stride, const int32_t *own_x, const vo
     for (int r = 0; r < rows; r++) memcpy(sums + r * TILE_COLUMNS + j, &sum[r], sizeof sum[r]);
   }
 }
+
+PRODUCT(product, tile, 2, BLOCK)
 
 const struct kernels portable_kernels = KERNELS("portable", PLAIN);

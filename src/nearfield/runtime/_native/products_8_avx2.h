@@ -67,5 +67,9 @@ TARGET static void tile_8(const void *rows_of_x, ptrdiff_t stride, const int32_t
   }
 }
 
-const struct kernels avx2_int8_kernels = KERNELS_8("avx2-int8", .block = 128, .most_x = 63,
-                                                   .most_weight = 64, .tile = tile_8);
+#define BLOCK_8 128
+PRODUCT(product_8, tile_8, 1, BLOCK_8)
+
+const struct kernels avx2_int8_kernels =
+    KERNELS_8("avx2-int8", .block = BLOCK_8, .most_x = 63, .most_weight = 64,
+              .product = product_8);

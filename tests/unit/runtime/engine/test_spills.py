@@ -7,12 +7,12 @@ from pathlib import Path
 
 TOOL = Path(__file__).parents[4] / "tools/check_spills.py"
 CLEAN = """
-0000000000001000 <tile>:
+0000000000001000 <product>:
     1000:	vpxor  %ymm0,%ymm0,%ymm0
     1004:	vpmaddwd (%rsi),%ymm2,%ymm3
     1008:	vpaddd %ymm3,%ymm0,%ymm0
     100c:	vpmaddwd 0x20(%rsi),%ymm2,%ymm3
-    1010:	jne    1004 <tile+0x4>
+    1010:	jne    1004 <product+0x4>
     1014:	mov    %rax,0x8(%rsp)
     1018:	ret
 """
