@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nearfield.core.batching import Budget, preview
 from nearfield.core.embeddings.base import BaseEmbedding
+from nearfield.core.embeddings.checks import checked_cache
 from nearfield.core.embeddings.driver import keep_part
 from nearfield.core.pacing import Pace
 from nearfield.core.report import count
@@ -113,10 +114,7 @@ class RemoteEmbedding(BaseEmbedding):
             http_client=http_client,
             async_http_client=async_http_client,
         )
-        if cache is None or cache is True:
-            self.cache = DefaultCache()
-        elif cache is not False:
-            self.cache = cache
+        self.cache = DefaultCache() if cache is None or cache is True else checked_cache(cache)
 
     @property
     def dim(self) -> int | None:
