@@ -8,6 +8,8 @@ import pytest
 from chromadb.config import Settings as ChromaSettings
 
 from nearfield.adapters.chroma import ChromaAdapter
+from nearfield.embeddings.bundled import FOLDER
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 from nearfield.errors import ConfigError
 from nearfield.testing.fake import FakeEmbedding
 
@@ -45,6 +47,19 @@ def test_a_collection_opened_again_knows_its_model(client):
         ids=["a", "b", "c"], documents=TEXTS
     )
     found = client.get_collection("texts").query(query_texts=["planet that is red"], n_results=1)
+    assert found["documents"] == [[TEXTS[0]]]
+
+
+def test_a_model_whose_options_the_collection_does_not_keep_must_be_passed_again(client):
+    """Its name alone would make a model of other vectors."""
+    adapter = ChromaAdapter(HuggingFaceEmbedding(str(FOLDER), query_instruction="find: "))
+    client.create_collection("texts", embedding_function=adapter).add(
+        ids=["a", "b", "c"], documents=TEXTS
+    )
+    with pytest.raises(ConfigError, match=r"with options of its own.*embedding_function="):
+        ChromaAdapter.build_from_config(adapter.get_config())
+    again = client.get_collection("texts", embedding_function=adapter)
+    found = again.query(query_texts=["planet that is red"], n_results=1)
     assert found["documents"] == [[TEXTS[0]]]
 
 
