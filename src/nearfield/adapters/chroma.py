@@ -95,6 +95,13 @@ class ChromaAdapter(EmbeddingFunction):  # type: ignore[misc] # Chroma is option
             raise ConfigError(message)
         return ChromaAdapter(model)
 
+    def is_legacy(self) -> bool:
+        """Have Chroma keep the configuration also where no model can be made again from it.
+
+        Chroma asks by trying, and would open the collection with a model of its own.
+        """
+        return False
+
     def validate_config_update(
         self, old_config: dict[str, Any], new_config: dict[str, Any]
     ) -> None:
