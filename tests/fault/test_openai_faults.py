@@ -289,6 +289,15 @@ def test_a_key_that_the_service_repeats_is_in_no_error(server, make, embed, capl
     assert "a private text" not in caplog.text
 
 
+def test_a_key_in_a_right_looking_answer_is_in_no_error(server, make, embed):
+    secret = "a-very-secret-key-1234567890"
+    server.api_key = None
+    server.always(faults.Fault(200, json.dumps({"error": f"{secret} is not known"}).encode()))
+    with pytest.raises(ProviderError, match=r"no list of vectors.*\[key\]") as caught:
+        embed(make(api_key=secret), TEXTS)
+    assert secret not in str(caught.value)
+
+
 def test_a_redirect_takes_no_key_elsewhere(server, make, embed):
     from nearfield.testing.openai_server import OpenAIServer
 

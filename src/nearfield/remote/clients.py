@@ -75,7 +75,9 @@ class Clients:
                     if self._client is None:
                         self._client = self._make()
                         weakref.finalize(self, _close, self._client, self._http_client)
-                yield self._client
+                    client = self._client
+                self._connection.log_in(client)
+                yield client
                 return
             client = self._make()
             try:
@@ -96,6 +98,7 @@ class Clients:
             await anext(lifetime)
         async with mine.gate:
             if self._reuse:
+                self._connection.log_in(mine.client)
                 yield mine.client
                 return
             fresh = self._amake()
@@ -143,7 +146,7 @@ class Clients:
             event_hooks={"request": [watch]},
         )
         make = getattr(openai, self._connection.client_classes[0])
-        return make(**self._connection.client_arguments(), http_client=http)
+        return self._own(make(**self._connection.client_arguments(), http_client=http))
 
     def _amake(self) -> Any:
         openai = require("openai", extra="openai", purpose=self._connection.name)
@@ -151,7 +154,17 @@ class Clients:
             timeout=self._connection.timeout_s, follow_redirects=False
         )
         make = getattr(openai, self._connection.client_classes[1])
-        return make(**self._connection.client_arguments(), http_client=http)
+        return self._own(make(**self._connection.client_arguments(), http_client=http))
+
+    def _own(self, client: Any) -> Any:
+        """Keep what the SDK read of OpenAI's environment from a server that is not OpenAI's.
+
+        It takes organisation, project and any headers, keys among them, from variables of its own.
+        """
+        if self._connection.key.variable is None:
+            client.organization, client.project = self._connection.organization, None
+            client._custom_headers = self._connection.headers.reveal()  # noqa: SLF001 - no other way
+        return client
 
     def __getstate__(self) -> dict[str, object]:
         """Leave clients and open connections behind when pickled."""

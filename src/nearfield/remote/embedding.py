@@ -255,9 +255,10 @@ class RemoteEmbedding(BaseEmbedding):
         def name(number: int) -> str:
             return f"the text {preview(texts[number])}"
 
-        reply = read_embeddings_reply(
-            answer.content, count=len(texts), dim=self.dimensions, name=name
-        )
+        with self.connection.discreet():
+            reply = read_embeddings_reply(
+                answer.content, count=len(texts), dim=self.dimensions, name=name
+            )
         count(tokens=reply.tokens)
         bill(reply.tokens)
         if reply.tokens:

@@ -210,6 +210,30 @@ def test_the_key_may_be_made_when_needed(server, make):
     assert make(api_key=lambda: server.api_key).encode(["a"]).shape == (1, 16)
 
 
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_function_gives_the_key_anew_for_each_request(server, make, way):
+    """Keys that expire are handed out so; connections outlive them."""
+    keys = [f"key-of-hour-{hour}" for hour in range(4)]
+    made = iter(keys)
+    server.api_key = None
+    model = make(api_key=lambda: next(made, keys[-1]))
+
+    async def both():
+        return [await model.aencode([text]) for text in ("a", "b")]
+
+    [model.encode([text]) for text in ("a", "b")] if way == "sync" else asyncio.run(both())
+    sent = [call.headers["authorization"].removeprefix("Bearer ") for call in server.calls]
+    assert len(set(sent)) == 2
+    assert server.connections_made == 1
+
+
+@pytest.mark.parametrize("key", ["a-secret\nkey", "a-secret\u2026"])
+def test_a_key_that_cannot_be_sent_is_told_at_once_and_not_shown(make, key):
+    with pytest.raises(AuthenticationError, match=r"OPENAI_API_KEY.*Copy it anew") as caught:
+        make(api_key=key)
+    assert "secret" not in str(caught.value)
+
+
 def test_the_key_shows_nowhere(server, make):
     model = make()
     model.encode(["a"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from nearfield.core.embeddings import resolve_embed_model
@@ -37,6 +39,22 @@ def test_a_key_for_openai_is_not_sent_elsewhere(server, make, monkeypatch):
     with pytest.raises(AuthenticationError):
         make(api_key=None).get_text_embedding("a")
     assert "for-openai-only" not in str(server.calls[0].headers)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("key", [None, "own-key"])
+def test_nothing_of_openais_environment_is_sent_elsewhere(server, make, monkeypatch, way, key):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-hidden")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-hidden")
+    monkeypatch.setenv(
+        "OPENAI_CUSTOM_HEADERS", "x-gateway-key: header-hidden\nAuthorization: Bearer key-hidden"
+    )
+    server.api_key = key
+    model = make(api_key=key, default_headers={"x-own": "sent"})
+    model.encode(["a"]) if way == "sync" else asyncio.run(model.aencode(["a"]))
+    headers = server.calls[0].headers
+    assert "hidden" not in str(headers)
+    assert headers["x-own"] == "sent"
 
 
 def test_instructions_go_before_queries_and_texts(server, make):
