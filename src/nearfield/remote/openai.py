@@ -199,7 +199,7 @@ class Service:
             stack.enter_context(self._translated())
             response = stack.enter_context(_request(client, endpoint, body))
             self._heard(response, 0.0)
-            return stack.pop_all(), response.iter_lines()
+            return stack.pop_all(), _lines(response.iter_bytes())
 
     async def _aopen(
         self, endpoint: Endpoint, body: Mapping[str, Any]
@@ -210,7 +210,7 @@ class Service:
             stack.enter_context(self._translated())
             response = await stack.enter_async_context(_request(client, endpoint, body))
             self._heard(response, 0.0)
-            return stack.pop_all(), response.iter_lines()
+            return stack.pop_all(), _alines(response.iter_bytes())
 
     # What both ways share.
 
@@ -295,6 +295,39 @@ class _Chunks:
 
     def join(self) -> bytes:
         return b"".join(self._parts)
+
+
+class _Lines:
+    """Bytes as they come in, cut into lines.
+
+    The HTTP client's own lines end at any of Unicode's separators, which may stand in words.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, chunk: bytes) -> list[str]:
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [line.rstrip(b"\r").decode("utf-8", "replace") for line in whole]
+
+    def end(self) -> list[str]:
+        return self.add(b"\n") if self._rest else []
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    cut = _Lines()
+    for chunk in chunks:
+        yield from cut.add(chunk)
+    yield from cut.end()
+
+
+async def _alines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    cut = _Lines()
+    async for chunk in chunks:
+        for line in cut.add(chunk):
+            yield line
+    for line in cut.end():
+        yield line
 
 
 def _request(client: Any, endpoint: Endpoint, body: Mapping[str, Any]) -> Any:
