@@ -22,6 +22,7 @@ from nearfield.errors import (
     RateLimitError,
 )
 from nearfield.testing import faults
+from nearfield.testing.clock import FakeClock
 from nearfield.testing.faults import refused
 from nearfield.testing.openai_server import word_vectors
 
@@ -139,6 +140,39 @@ def test_the_wait_may_be_asked_for_as_a_date(server, make, clock, embed):
     server.script(refused(429, retry_after=formatdate(clock.time + 30, usegmt=True)))
     assert_right(embed(make(), TEXTS), TEXTS)
     assert clock.sleeps == [pytest.approx(30.25)]
+
+
+def test_a_service_that_asks_to_come_back_at_once_is_left_alone_all_the_same(
+    server, make, clock, embed
+):
+    """All tries within a moment would be none."""
+    server.script(*[refused(503, retry_after="0")] * 5)
+    assert_right(embed(make(), TEXTS), TEXTS)
+    assert clock.sleeps == sorted(clock.sleeps)
+    assert sum(clock.sleeps) > 10
+
+
+class Cancelling(FakeClock):
+    """A clock at which all waiting is cancelled."""
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        raise KeyboardInterrupt
+
+    async def asleep(self, seconds):
+        self.sleeps.append(seconds)
+        raise asyncio.CancelledError
+
+
+def test_calls_cancelled_while_they_wait_for_a_limit_use_nothing_of_it_up(server, make, embed):
+    model = make(requests_per_minute=1)
+    embed(model, TEXTS)
+    model._service.clock = clock = Cancelling()
+    for _ in range(3):
+        with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+            embed(model, ["another text"])
+    assert clock.sleeps == pytest.approx([60, 60, 60])
+    assert len(server.calls) == 1
 
 
 def test_a_wait_of_an_hour_is_refused_at_once(server, make, clock, embed):

@@ -111,14 +111,15 @@ class RetryPolicy:
         allowed = min(self.max_retries, self.unreached_retries) if unreached else self.max_retries
         if failures > allowed:
             return None
-        if asked_s is not None:
+        doubled = self.first_wait_s * 2.0 ** min(failures - 1, 60)
+        pause = min(doubled, self.longest_wait_s) * (0.5 + chance / 2)
+        if asked_s:  # "at once", or a date that is past by our clock, says nothing of how long
             if asked_s > self.longest_asked_wait_s:
                 return None
-            # A little later than asked, and not all at the same moment.
-            pause = asked_s + chance * min(self.first_wait_s, asked_s)
-        else:
-            doubled = self.first_wait_s * 2.0 ** min(failures - 1, 60)
-            pause = min(doubled, self.longest_wait_s) * (0.5 + chance / 2)
+            # A little later than asked, and not all at the same moment. What is asked for may be
+            # short: kept once, it must not use up all tries within moments.
+            asked = asked_s + chance * min(self.first_wait_s, asked_s)
+            pause = asked if failures == 1 else max(asked, pause)
         return pause if waited_s + pause <= self.total_wait_s else None
 
 
