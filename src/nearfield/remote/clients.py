@@ -91,6 +91,7 @@ class Clients:
         loop = asyncio.get_running_loop()
         mine = self._of_loop.get(loop)
         if mine is None:
+            self._drop_dead()
             client = self._amake()
             lifetime = self._live(loop, client)
             mine = _OfLoop(client, asyncio.Semaphore(self._at_once), lifetime)
@@ -107,6 +108,11 @@ class Clients:
             finally:
                 if self._async_http_client is None:
                     await fresh.close()
+
+    def _drop_dead(self) -> None:
+        """Let go of what belongs to loops that were closed without ending what they had begun."""
+        for loop in [loop for loop in self._of_loop if loop.is_closed()]:
+            self._of_loop.pop(loop, None)
 
     def close(self) -> None:
         """Close the connections of blocking calls; the next call opens new ones."""

@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -157,6 +158,22 @@ def test_the_same_model_serves_one_loop_after_another(make):
     model = make()
     for n in range(3):
         assert asyncio.run(model.aencode([f"text {n}"])).shape == (1, 16)
+
+
+def test_loops_closed_without_their_end_leave_no_heap_of_connections(server, make):
+    """As with new_event_loop(), run_until_complete() and close() for each call."""
+    model = make()
+    for n in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(model.aencode([f"text {n}"]))
+        loop.close()
+    del loop
+    asyncio.run(model.aencode(["the last"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody could close those properly
+        gc.collect()
+    server.wait_until_idle()
+    assert server.connections_made == 6
 
 
 def test_a_client_of_the_callers_own_is_used_and_not_closed(server, make):

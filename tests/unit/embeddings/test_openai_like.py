@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from nearfield.core.cache import EmbeddingCache
 from nearfield.core.embeddings import resolve_embed_model
+from nearfield.core.settings import Settings
 from nearfield.embeddings.openai_like import OpenAILikeEmbedding
 from nearfield.errors import AuthenticationError
 
@@ -71,3 +73,14 @@ def test_floats_can_be_asked_for(server, make):
 
 def test_it_is_made_by_name():
     assert resolve_embed_model("openai-like:bge").model_name == "bge"
+
+
+def test_vectors_of_a_model_without_a_name_are_not_kept(server, make, tmp_path):
+    """Nothing would tell them from those of the next model behind the address."""
+    with Settings.override(cache_dir=tmp_path):
+        for _ in range(2):
+            make(cache=None).encode(["a"])
+            make(cache=None, model="named").encode(["a"])
+    assert [call.body["model"] for call in server.calls] == ["default", "named", "default"]
+    own = EmbeddingCache(tmp_path / "own.sqlite")
+    assert make(cache=own).cache is own
