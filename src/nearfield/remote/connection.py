@@ -42,11 +42,12 @@ class Connection:
     def __post_init__(self) -> None:
         """Refuse an address that cannot be one, and a missing key, at once."""
         url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        blank = self.base_url != self.base_url.strip()
+        if url.scheme not in ("http", "https") or not url.hostname or blank:
             shown = self.base_url.rpartition("@")[2]  # what stands before may be a password
             message = f"{self.name}: {shown!r} is no address. Write it like 'https://host/v1'."
             raise ConfigError(message)
-        if not self.timeout_s > 0:
+        if not isinstance(self.timeout_s, (int, float)) or not self.timeout_s > 0:
             message = f"{self.name}: timeout must be more than 0 seconds, not {self.timeout_s!r}."
             raise ConfigError(message)
         self.login()

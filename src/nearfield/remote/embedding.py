@@ -88,8 +88,8 @@ class RemoteEmbedding(BaseEmbedding):
         num_workers: int | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
-        query_instruction: str = "",
-        text_instruction: str = "",
+        query_instruction: str | None = None,
+        text_instruction: str | None = None,
         encoding_format: EncodingFormat = "base64",
         cache: EmbeddingCache | bool | None = None,
         callback_manager: object = None,
@@ -102,7 +102,7 @@ class RemoteEmbedding(BaseEmbedding):
         )
         self.dimensions = _at_least_one("dimensions", dimensions)
         self.additional_kwargs = dict(additional_kwargs or {})
-        self._instructions = {"query": query_instruction, "document": text_instruction}
+        self._instructions = {"query": query_instruction or "", "document": text_instruction or ""}
         self._encoding_format: EncodingFormat = encoding_format
         self.connection = connection
         self._service = Service(

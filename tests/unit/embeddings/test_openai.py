@@ -281,7 +281,16 @@ def test_a_copied_model_works(make):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"api_base": "nonsense"}, {"api_base": "ftp://x"}, {"timeout": 0}, {"dimensions": 0}],
+    [
+        {"api_base": "nonsense"},
+        {"api_base": "ftp://x"},
+        {"api_base": "http://x/v1\n"},
+        {"timeout": 0},
+        {"timeout": None},
+        {"max_retries": -1},
+        {"max_retries": None},
+        {"dimensions": 0},
+    ],
 )
 def test_an_argument_that_makes_no_sense_is_told_at_once(make, wrong):
     with pytest.raises(ConfigError):

@@ -66,6 +66,13 @@ def test_instructions_go_before_queries_and_texts(server, make):
     assert server.embedded == [["query: a"], ["passage: a"]]
 
 
+def test_no_instruction_may_be_said_by_none(server, make):
+    model = make(query_instruction=None, text_instruction=None)
+    model.get_query_embedding("a")
+    assert server.embedded == [["a"]]
+    assert model.fingerprint == make().fingerprint
+
+
 def test_floats_can_be_asked_for(server, make):
     make(encoding_format="float").get_text_embedding("a")
     assert server.calls[0].body["encoding_format"] == "float"

@@ -296,7 +296,10 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         show_progress: bool = False,
     ) -> tuple[Vectors, EmbeddingReport]:
         """Give the vectors of texts, and what it took, as :meth:`encode_with_report` does."""
-        report, plan = self._begin(texts, input_type)
+        if self.cache:  # on a disk, and perhaps held by another process
+            report, plan = await in_thread(self._begin, texts, input_type)
+        else:
+            report, plan = self._begin(texts, input_type)
         try:
             with reporting(report):
                 await arun_plan(self, plan, input_type, show_progress=show_progress)

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+from nearfield.core.cache import EmbeddingCache
 from nearfield.core.embeddings import BaseEmbedding, SimilarityMode
 from nearfield.errors import ConfigError, DimensionMismatchError, InvalidVectorsError
 from nearfield.testing.fake import FakeEmbedding
@@ -164,6 +165,7 @@ def test_an_unknown_input_type_is_refused():
         ([[1.0, 2.0], [float("inf"), 0.0], [1.0, 2.0]], "infinity"),
         ([[1.0, 2.0], [1.0], [1.0, 2.0]], "one length"),
         ([[1.0, 2.0], ["x", "y"], [1.0, 2.0]], "not rows of numbers"),
+        ([[], [], []], "no numbers"),
         (None, "shape"),
         (7.0, "shape"),
     ],
@@ -331,6 +333,26 @@ async def test_async_leaves_the_event_loop_free():
     waiting = asyncio.ensure_future(model.aencode(["a"]))
     await asyncio.sleep(0)
     model.go_on.set()  # reached only if the loop still turns
+
+    assert (await waiting).tolist() == [row("a")]
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_async_leaves_the_event_loop_free_while_a_cache_is_waited_for(found):
+    class Held(EmbeddingCache):
+        """Lets nobody read before it is told to."""
+
+        def get_many(self, fingerprint, input_type, texts):
+            assert go_on.wait(10)
+            return dict.fromkeys(texts if found else [], np.array(row("a"), np.float32))
+
+        def put_many(self, fingerprint, input_type, texts, vectors):
+            assert not found
+
+    go_on = threading.Event()
+    waiting = asyncio.ensure_future(OneHook(cache=Held("not opened")).aencode(["a"]))
+    await asyncio.sleep(0)
+    go_on.set()  # reached only if the loop still turns
 
     assert (await waiting).tolist() == [row("a")]
 
