@@ -257,6 +257,28 @@ def test_several_poisoned_texts_are_all_named(server, make, embed):
     assert caught.value.texts == ("text 0", "text 5", "text 9")
 
 
+def test_a_batch_of_nothing_but_poisoned_texts_is_named_text_by_text(server, make, embed, tmp_path):
+    """As when a call is made again, and all others are in the cache."""
+    model = make(cache=EmbeddingCache(tmp_path / "cache.sqlite"))
+    texts = [f"text {n}" for n in range(10)]
+    server.poison("text 0", "text 5", "text 9")
+    for _ in range(2):
+        with pytest.raises(BadRequestError) as caught:
+            embed(model, texts)
+        assert caught.value.texts == ("text 0", "text 5", "text 9")
+
+
+def test_a_cache_from_before_the_model_changed_is_told_with_the_way_out(
+    server, make, embed, tmp_path
+):
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    embed(make(cache=cache), ["kept"])
+    server.dim = 8
+    for _ in range(2):
+        with pytest.raises(InvalidVectorsError, match=r"16.* from its cache.*cache clear"):
+            embed(make(cache=cache), ["kept", "new"])
+
+
 def test_a_request_refused_whatever_the_texts_is_not_narrowed_down_for_ever(server, make, embed):
     server.always(refused(400, "no such parameter"))
     with pytest.raises(BadRequestError, match="no such parameter"):
