@@ -58,7 +58,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shared(folder):
     """Give a model of the tiny T5."""
-    return InstructorEmbedding(folder, device="cpu")
+    model = InstructorEmbedding(folder, device="cpu")
+    model.on_truncation = "ignore"  # the contract's texts are long on purpose
+    return model
 
 
 class TestInstructor(EmbeddingContract):
@@ -111,6 +113,17 @@ def test_instructions_are_part_of_the_fingerprint(folder):
         for words in ("", "a", "b")
     }
     assert len(fingerprints) == 3
+
+
+def test_what_the_model_does_not_read_is_counted_and_warned_of(folder):
+    model = InstructorEmbedding(folder, instruction="Tell: ", device="cpu")
+    length = WINDOW - len("Tell: ") - 1  # a token per character, and one at the end
+
+    _, report = model.encode_with_report(["a" * length, "b" * (length + 5)])
+    assert (report.truncated_texts, report.truncated_tokens) == (1, 5)
+    assert report.tokens == 2 * WINDOW
+    with pytest.warns(UserWarning, match=f"1 of 1 texts were longer than the {WINDOW} tokens"):
+        model.get_text_embedding("b" * (length + 5))
 
 
 def test_it_is_made_by_name(folder):

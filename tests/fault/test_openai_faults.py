@@ -22,6 +22,7 @@ from nearfield.errors import (
     RateLimitError,
 )
 from nearfield.testing import faults
+from nearfield.testing.clock import FakeClock
 from nearfield.testing.faults import refused
 from nearfield.testing.openai_server import word_vectors
 
@@ -141,6 +142,39 @@ def test_the_wait_may_be_asked_for_as_a_date(server, make, clock, embed):
     assert clock.sleeps == [pytest.approx(30.25)]
 
 
+def test_a_service_that_asks_to_come_back_at_once_is_left_alone_all_the_same(
+    server, make, clock, embed
+):
+    """All tries within a moment would be none."""
+    server.script(*[refused(503, retry_after="0")] * 5)
+    assert_right(embed(make(), TEXTS), TEXTS)
+    assert clock.sleeps == sorted(clock.sleeps)
+    assert sum(clock.sleeps) > 10
+
+
+class Cancelling(FakeClock):
+    """A clock at which all waiting is cancelled."""
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        raise KeyboardInterrupt
+
+    async def asleep(self, seconds):
+        self.sleeps.append(seconds)
+        raise asyncio.CancelledError
+
+
+def test_calls_cancelled_while_they_wait_for_a_limit_use_nothing_of_it_up(server, make, embed):
+    model = make(requests_per_minute=1)
+    embed(model, TEXTS)
+    model._service.clock = clock = Cancelling()
+    for _ in range(3):
+        with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+            embed(model, ["another text"])
+    assert clock.sleeps == pytest.approx([60, 60, 60])
+    assert len(server.calls) == 1
+
+
 def test_a_wait_of_an_hour_is_refused_at_once(server, make, clock, embed):
     server.always(refused(429, "slow down", retry_after="3600"))
     with pytest.raises(RateLimitError, match="asks to wait 3600 s") as caught:
@@ -223,6 +257,28 @@ def test_several_poisoned_texts_are_all_named(server, make, embed):
     assert caught.value.texts == ("text 0", "text 5", "text 9")
 
 
+def test_a_batch_of_nothing_but_poisoned_texts_is_named_text_by_text(server, make, embed, tmp_path):
+    """As when a call is made again, and all others are in the cache."""
+    model = make(cache=EmbeddingCache(tmp_path / "cache.sqlite"))
+    texts = [f"text {n}" for n in range(10)]
+    server.poison("text 0", "text 5", "text 9")
+    for _ in range(2):
+        with pytest.raises(BadRequestError) as caught:
+            embed(model, texts)
+        assert caught.value.texts == ("text 0", "text 5", "text 9")
+
+
+def test_a_cache_from_before_the_model_changed_is_told_with_the_way_out(
+    server, make, embed, tmp_path
+):
+    cache = EmbeddingCache(tmp_path / "cache.sqlite")
+    embed(make(cache=cache), ["kept"])
+    server.dim = 8
+    for _ in range(2):
+        with pytest.raises(InvalidVectorsError, match=r"16.* from its cache.*cache clear"):
+            embed(make(cache=cache), ["kept", "new"])
+
+
 def test_a_request_refused_whatever_the_texts_is_not_narrowed_down_for_ever(server, make, embed):
     server.always(refused(400, "no such parameter"))
     with pytest.raises(BadRequestError, match="no such parameter"):
@@ -287,6 +343,15 @@ def test_a_key_that_the_service_repeats_is_in_no_error(server, make, embed, capl
     assert "[key]" in str(caught.value)
     assert secret not in caplog.text
     assert "a private text" not in caplog.text
+
+
+def test_a_key_in_a_right_looking_answer_is_in_no_error(server, make, embed):
+    secret = "a-very-secret-key-1234567890"
+    server.api_key = None
+    server.always(faults.Fault(200, json.dumps({"error": f"{secret} is not known"}).encode()))
+    with pytest.raises(ProviderError, match=r"no list of vectors.*\[key\]") as caught:
+        embed(make(api_key=secret), TEXTS)
+    assert secret not in str(caught.value)
 
 
 def test_a_redirect_takes_no_key_elsewhere(server, make, embed):

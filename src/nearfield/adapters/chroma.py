@@ -81,16 +81,26 @@ class ChromaAdapter(EmbeddingFunction):  # type: ignore[misc] # Chroma is option
             The adapter.
 
         Raises:
-            ConfigError: The model is remote, or no name stands for it.
+            ConfigError: The model is remote, or its name alone does not make it again.
         """
-        model = rebuild(config.get("model"))
-        if model is None:
+        name = config.get("model")
+        model = rebuild(name)
+        # A name says nothing of options, such as an instruction, that the model was made with.
+        if model is None or config.get("fingerprint") not in (None, model.fingerprint):
+            options = "" if model is None else " with options of its own"
             message = (
-                f"The collection was made with {config.get('model') or 'a model of your own'!r}. "
+                f"The collection was made with {name or 'a model of your own'!r}{options}. "
                 "Pass embedding_function=ChromaAdapter(model) to open it."
             )
             raise ConfigError(message)
         return ChromaAdapter(model)
+
+    def is_legacy(self) -> bool:
+        """Have Chroma keep the configuration also where no model can be made again from it.
+
+        Chroma asks by trying, and would open the collection with a model of its own.
+        """
+        return False
 
     def validate_config_update(
         self, old_config: dict[str, Any], new_config: dict[str, Any]

@@ -31,6 +31,8 @@ class _Embedder:
     def to_dict(self) -> dict[str, Any]:
         """Give what a pipeline's file keeps of it: the model's name, never a key.
 
+        For a model given as an object also its fingerprint: options are not in the name.
+
         Raises:
             ConfigError: The model was given as an object that no name stands for.
         """
@@ -39,10 +41,13 @@ class _Embedder:
             message = f"{self.model!r} cannot be written to a file. Give the model by its name."
             raise ConfigError(message)
         kind = type(self)
-        return {
+        made: dict[str, Any] = {
             "type": f"{kind.__module__}.{kind.__qualname__}",
             "init_parameters": {"model": name},
         }
+        if self._given is None:
+            made["fingerprint"] = self.model.fingerprint
+        return made
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -53,8 +58,19 @@ class _Embedder:
 
         Returns:
             The embedder.
+
+        Raises:
+            ConfigError: The name does not make the model that the pipeline had.
         """
-        return cls(**data["init_parameters"])
+        made = cls(**data["init_parameters"])
+        if data.get("fingerprint") not in (None, made.model.fingerprint):
+            name = data["init_parameters"]["model"]
+            message = (
+                f"The pipeline had {name!r} with options of its own (or at another address), which "
+                "its file does not keep. Make the embedder with the model itself."
+            )
+            raise ConfigError(message)
+        return made
 
 
 @component

@@ -30,6 +30,8 @@ class LlamaIndexAdapter(LlamaIndexBase):  # type: ignore[misc] # LlamaIndex is o
         options: LlamaIndex's further fields, such as ``callback_manager``.
     """
 
+    fingerprint: str
+    """What tells the model from any other; LlamaIndex's caches of ingestion go by it."""
     _model: Any
 
     def __init__(
@@ -37,7 +39,10 @@ class LlamaIndexAdapter(LlamaIndexBase):  # type: ignore[misc] # LlamaIndex is o
     ) -> None:
         resolved = resolve_embed_model(model)
         super().__init__(
-            model_name=resolved.model_name, embed_batch_size=embed_batch_size, **options
+            model_name=resolved.model_name,
+            fingerprint=resolved.fingerprint,
+            embed_batch_size=embed_batch_size,
+            **options,
         )
         self._model = resolved
 

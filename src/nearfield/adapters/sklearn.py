@@ -8,6 +8,7 @@ import numpy as np
 
 from nearfield._extras import require
 from nearfield.core.embeddings.resolve import resolve_embed_model
+from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,8 +57,19 @@ class EmbeddingTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
         Returns:
             ``(n, dim)`` float32.
+
+        Raises:
+            ConfigError: ``X`` is a table: iterating it would give the names of its columns.
+            TypeError: ``X`` is one text, or holds something that is not a text.
         """
-        return self._loaded().encode(list(X), input_type=self.input_type)  # type: ignore[arg-type]
+        if len(getattr(X, "shape", "1")) != 1:
+            message = (
+                f"Expected a column of texts, got a table ({type(X).__name__}). Pass X['text'], or "
+                "to a ColumnTransformer the column's name 'text', not the list ['text']."
+            )
+            raise ConfigError(message)
+        texts: Any = X if isinstance(X, (str, bytes)) else list(X)
+        return self._loaded().encode(texts, input_type=self.input_type)  # type: ignore[arg-type]
 
     def get_feature_names_out(self, input_features: object = None) -> Any:  # noqa: ARG002
         """Give a name for each number of a vector.

@@ -131,7 +131,14 @@ class Plan:
         if not self.unique:
             return np.zeros((0, dim or 0), np.float32)
         for row, vector in self.known.items():
-            self._place([row], vector[None])
+            try:
+                self._place([row], vector[None])
+            except InvalidVectorsError as error:
+                message = (
+                    f"{error} Some are from its cache: it has changed since. Clear the cache "
+                    "(`nearfield cache clear`, or clear() of your own), or rename the model."
+                )
+                raise InvalidVectorsError(message) from None
         if self._matrix is None or self._filled + len(self.known) != len(self.unique):
             message = f"Only {self._filled} of {len(self.missing)} texts have a vector."
             raise InvalidVectorsError(message)

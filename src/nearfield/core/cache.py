@@ -122,7 +122,7 @@ class EmbeddingCache:
         by_key = {_key(fingerprint, input_type, text): text for text in texts}
         keys, found = list(by_key), {}
         hour = int(time.time() // HOUR_S)
-        stale = []
+        stale, damaged = [], []
         with self._open() as connection:
             for start in range(0, len(keys), KEYS_PER_QUERY):
                 some = keys[start : start + KEYS_PER_QUERY]
@@ -132,13 +132,17 @@ class EmbeddingCache:
                     some,
                 ):
                     vector = _unpack(value)
-                    if vector is not None:
-                        found[by_key[key]] = vector
-                        if used < hour:
-                            stale.append((hour, key))
-        if stale:
-            with suppress(StoreError), self._open() as connection:  # only the order of eviction
+                    if vector is None:
+                        damaged.append((key,))
+                        continue
+                    found[by_key[key]] = vector
+                    if used < hour:
+                        stale.append((hour, key))
+        if stale or damaged:
+            # Only the order of eviction, and room for what is computed anew.
+            with suppress(StoreError), self._open() as connection:
                 connection.executemany("UPDATE vectors SET used_hour = ? WHERE key = ?", stale)
+                connection.executemany("DELETE FROM vectors WHERE key = ?", damaged)
         return found
 
     def put_many(

@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nearfield.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,6 +69,9 @@ class Pace:
     Args:
         requests_per_minute: Requests allowed per minute.
         tokens_per_minute: Tokens allowed per minute.
+
+    Raises:
+        ConfigError: A limit is not more than 0.
     """
 
     requests_per_minute: float | None = None
@@ -75,6 +80,14 @@ class Pace:
     _in_flight: dict[str, float] = field(default_factory=lambda: {"requests": 0.0, "tokens": 0.0})
     _buckets: dict[str, Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would let nothing through."""
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                message = f"{name} must be more than 0, not {limit!r}. Leave it out for no limit."
+                raise ConfigError(message)
 
     def reserve(self, tokens: float, now: float) -> float:
         """Ask to send a request.
@@ -97,6 +110,18 @@ class Pace:
                         wait, pause if self._given(name) else min(pause, LONGEST_LEARNT_WAIT_S)
                     )
             return wait
+
+    def give_back(self, tokens: float, now: float) -> None:
+        """Say that a reserved request will not be sent; it has yet to be settled.
+
+        Args:
+            tokens: The tokens it was reserved with.
+            now: The time.
+        """
+        with self._lock:
+            for name, cost in (("requests", 1.0), ("tokens", tokens)):
+                if name in self._buckets:
+                    self._buckets[name].give(cost, now)
 
     def settle(self, tokens: float) -> None:
         """Say that a request has ended, however it did.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from nearfield.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -75,6 +77,9 @@ class RetryPolicy:
         longest_wait_s: Where the doubling ends.
         longest_asked_wait_s: The longest wait a service may ask for; beyond it the call fails.
         total_wait_s: All waits of one request together.
+
+    Raises:
+        ConfigError: ``max_retries`` is not a whole number of at least 0.
     """
 
     max_retries: int = 10
@@ -83,6 +88,12 @@ class RetryPolicy:
     longest_wait_s: float = 60.0
     longest_asked_wait_s: float = 120.0
     total_wait_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse a number of retries that makes no sense."""
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            message = f"max_retries must be a whole number of at least 0, not {self.max_retries!r}."
+            raise ConfigError(message)
 
     def wait(
         self,
@@ -111,14 +122,15 @@ class RetryPolicy:
         allowed = min(self.max_retries, self.unreached_retries) if unreached else self.max_retries
         if failures > allowed:
             return None
-        if asked_s is not None:
+        doubled = self.first_wait_s * 2.0 ** min(failures - 1, 60)
+        pause = min(doubled, self.longest_wait_s) * (0.5 + chance / 2)
+        if asked_s:  # "at once", or a date that is past by our clock, says nothing of how long
             if asked_s > self.longest_asked_wait_s:
                 return None
-            # A little later than asked, and not all at the same moment.
-            pause = asked_s + chance * min(self.first_wait_s, asked_s)
-        else:
-            doubled = self.first_wait_s * 2.0 ** min(failures - 1, 60)
-            pause = min(doubled, self.longest_wait_s) * (0.5 + chance / 2)
+            # A little later than asked, and not all at the same moment. What is asked for may be
+            # short: kept once, it must not use up all tries within moments.
+            asked = asked_s + chance * min(self.first_wait_s, asked_s)
+            pause = asked if failures == 1 else max(asked, pause)
         return pause if waited_s + pause <= self.total_wait_s else None
 
 

@@ -83,7 +83,7 @@ class SettingsStore:
         Raises:
             ConfigError: A name or a value makes no sense.
         """
-        checked = {name: _check(name, value) for name, value in values.items()}
+        checked = {_ALIASES.get(name, name): _check(name, value) for name, value in values.items()}
         token = _overrides.set(MappingProxyType({**_overrides.get(), **checked}))
         try:
             yield

@@ -68,7 +68,8 @@ def as_matrix(values: Any, *, rows: int | None = None, dim: int | None = None) -
 
     Raises:
         InvalidVectorsError: The rows are ragged, of the wrong count or length, or
-            hold something that is not a finite number. The message names the first such row.
+            hold no number, or something that is not a finite one. The message names the
+            first such row.
     """
     try:
         matrix = np.ascontiguousarray(values, dtype=np.float32)
@@ -79,6 +80,9 @@ def as_matrix(values: Any, *, rows: int | None = None, dim: int | None = None) -
         matrix = np.zeros((0, dim or 0), np.float32)
     if matrix.ndim != 2:  # noqa: PLR2004
         message = f"Expected a matrix of vectors, got an array of shape {matrix.shape}."
+        raise InvalidVectorsError(message)
+    if len(matrix) and not matrix.shape[1]:
+        message = "The vectors hold no numbers at all. Check the model's output."
         raise InvalidVectorsError(message)
     if rows is not None and len(matrix) != rows:
         message = f"The model returned {len(matrix)} vectors for {rows} texts."

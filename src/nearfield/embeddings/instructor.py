@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
 from nearfield.core.embeddings.base import BaseEmbedding
+from nearfield.core.report import count
 from nearfield.errors import ModelLoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from nearfield.core.cache import EmbeddingCache
@@ -72,6 +74,8 @@ class InstructorEmbedding(BaseEmbedding):
         self._model = _load(
             self.model_name, device=device, cache_folder=cache_folder, revision=revision
         )
+        # A copy: the model's own is set to cut, which cannot be told from what it gives.
+        self._tokenizer = deepcopy(self._model.tokenizer)
 
     @property
     def dim(self) -> int | None:
@@ -102,14 +106,24 @@ class InstructorEmbedding(BaseEmbedding):
         )
 
     def _encode(self, texts: Sequence[str], input_type: InputType) -> Vectors:
+        instruction = self._instructions[input_type]
+        self._count(instruction + text for text in texts)
         vectors: Vectors = self._model.encode(
             list(texts),
-            prompt=self._instructions[input_type] or None,
+            prompt=instruction or None,
             batch_size=self.embed_batch_size,
             convert_to_numpy=True,
             show_progress_bar=False,
         )
         return vectors
+
+    def _count(self, sent: Iterable[str]) -> None:
+        """Add tokens, and those cut, to the call's report."""
+        read = self._tokenizer(list(sent), truncation=False, verbose=False)["input_ids"]
+        lengths = [len(tokens) for tokens in read]
+        most = self.max_tokens or max(lengths)
+        cut = [length - most for length in lengths if length > most]
+        count(tokens=sum(lengths) - sum(cut), truncated_texts=len(cut), truncated_tokens=sum(cut))
 
 
 def _load(name: str, **options: Any) -> Any:

@@ -18,7 +18,7 @@ class LlamaIndexEmbedding(ForeignEmbedding):
 
     Args:
         model: The object.
-        model_name: A name for it; its own by default.
+        model_name: A name for it, part of the fingerprint; its own by default.
         embed_batch_size: Texts handed over at once, 1 to 2,048.
         num_workers: Batches under way at the same time.
         cache: Where vectors are kept between calls; nowhere by default.

@@ -91,8 +91,8 @@ class OpenAIEmbedding(RemoteEmbedding):
         organization: str | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
-        query_instruction: str = "",
-        text_instruction: str = "",
+        query_instruction: str | None = None,
+        text_instruction: str | None = None,
         cache: EmbeddingCache | bool | None = None,
         callback_manager: object = None,
     ) -> None:

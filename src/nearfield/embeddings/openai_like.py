@@ -43,7 +43,8 @@ class OpenAILikeEmbedding(RemoteEmbedding):
         text_instruction: Put before every text to be found.
         encoding_format: How vectors come back; ``"float"`` for servers that fail on base64.
         cache: Where vectors are kept: by default one file shared by all remote
-            models, ``False`` for nowhere, or a cache of your own.
+            models, ``False`` for nowhere, or a cache of your own. Without a name for the
+            model nowhere, for nothing would tell its vectors from those of the next one there.
         callback_manager: Accepted for LlamaIndex's sake, not used.
 
     Raises:
@@ -70,8 +71,8 @@ class OpenAILikeEmbedding(RemoteEmbedding):
         model: str | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
-        query_instruction: str = "",
-        text_instruction: str = "",
+        query_instruction: str | None = None,
+        text_instruction: str | None = None,
         encoding_format: Literal["base64", "float"] = "base64",
         cache: EmbeddingCache | bool | None = None,
         callback_manager: object = None,
@@ -84,9 +85,12 @@ class OpenAILikeEmbedding(RemoteEmbedding):
             timeout_s=timeout,
             headers=SecretHeaders(default_headers),
         )
+        name = model_name or model
+        if name is None and cache is None:
+            cache = False
         super().__init__(
             connection,
-            model_name or model or "default",
+            name or "default",
             embed_batch_size=embed_batch_size,
             dimensions=dimensions,
             additional_kwargs=additional_kwargs,

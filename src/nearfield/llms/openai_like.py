@@ -11,7 +11,7 @@ from nearfield.remote.connection import Connection
 from nearfield.remote.openai import Service
 from nearfield.remote.secret import Secret, SecretHeaders
 from nearfield.remote.tracing import traced
-from nearfield.wire.chat import chat_request, read_chat_event, read_chat_reply
+from nearfield.wire.chat import ChatEvents, chat_request, read_chat_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -121,21 +121,25 @@ class OpenAILikeLLM:
         Raises:
             ProviderError: As for :meth:`complete`; also when the answer breaks off.
         """
-        for line in self._service.stream("chat", self._body(prompt, stream=True)):
-            words = read_chat_event(line)
-            if words is None:
-                return
-            if words:
-                yield words
+        events = ChatEvents()
+        with self.connection.discreet():
+            for line in self._service.stream("chat", self._body(prompt, stream=True)):
+                if words := events.read(line):
+                    yield words
+                if events.ended:
+                    break
+            events.check()
 
     async def astream(self, prompt: str) -> AsyncIterator[str]:
         """Answer a prompt piece by piece, as :meth:`stream` does, not blocking the event loop."""
-        async for line in self._service.astream("chat", self._body(prompt, stream=True)):
-            words = read_chat_event(line)
-            if words is None:
-                return
-            if words:
-                yield words
+        events = ChatEvents()
+        with self.connection.discreet():
+            async for line in self._service.astream("chat", self._body(prompt, stream=True)):
+                if words := events.read(line):
+                    yield words
+                if events.ended:
+                    break
+            events.check()
 
     def close(self) -> None:
         """Close the connections of blocking calls."""
@@ -160,7 +164,8 @@ class OpenAILikeLLM:
         )
 
     def _read(self, answer: Answer, bill: Callable[[int], None]) -> str:
-        reply = read_chat_reply(answer.content)
+        with self.connection.discreet():
+            reply = read_chat_reply(answer.content)
         bill(reply.tokens)
         self.totals.add(tokens=reply.tokens)
         return reply.text

@@ -75,7 +75,9 @@ class Clients:
                     if self._client is None:
                         self._client = self._make()
                         weakref.finalize(self, _close, self._client, self._http_client)
-                yield self._client
+                    client = self._client
+                self._connection.log_in(client)
+                yield client
                 return
             client = self._make()
             try:
@@ -89,6 +91,7 @@ class Clients:
         loop = asyncio.get_running_loop()
         mine = self._of_loop.get(loop)
         if mine is None:
+            self._drop_dead()
             client = self._amake()
             lifetime = self._live(loop, client)
             mine = _OfLoop(client, asyncio.Semaphore(self._at_once), lifetime)
@@ -96,6 +99,7 @@ class Clients:
             await anext(lifetime)
         async with mine.gate:
             if self._reuse:
+                self._connection.log_in(mine.client)
                 yield mine.client
                 return
             fresh = self._amake()
@@ -104,6 +108,11 @@ class Clients:
             finally:
                 if self._async_http_client is None:
                     await fresh.close()
+
+    def _drop_dead(self) -> None:
+        """Let go of what belongs to loops that were closed without ending what they had begun."""
+        for loop in [loop for loop in self._of_loop if loop.is_closed()]:
+            self._of_loop.pop(loop, None)
 
     def close(self) -> None:
         """Close the connections of blocking calls; the next call opens new ones."""
@@ -143,7 +152,7 @@ class Clients:
             event_hooks={"request": [watch]},
         )
         make = getattr(openai, self._connection.client_classes[0])
-        return make(**self._connection.client_arguments(), http_client=http)
+        return self._own(make(**self._connection.client_arguments(), http_client=http))
 
     def _amake(self) -> Any:
         openai = require("openai", extra="openai", purpose=self._connection.name)
@@ -151,7 +160,17 @@ class Clients:
             timeout=self._connection.timeout_s, follow_redirects=False
         )
         make = getattr(openai, self._connection.client_classes[1])
-        return make(**self._connection.client_arguments(), http_client=http)
+        return self._own(make(**self._connection.client_arguments(), http_client=http))
+
+    def _own(self, client: Any) -> Any:
+        """Keep what the SDK read of OpenAI's environment from a server that is not OpenAI's.
+
+        It takes organisation, project and any headers, keys among them, from variables of its own.
+        """
+        if self._connection.key.variable is None:
+            client.organization, client.project = self._connection.organization, None
+            client._custom_headers = self._connection.headers.reveal()  # noqa: SLF001 - no other way
+        return client
 
     def __getstate__(self) -> dict[str, object]:
         """Leave clients and open connections behind when pickled."""

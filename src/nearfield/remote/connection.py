@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nearfield.errors import AuthenticationError, ConfigError
-from nearfield.remote.secret import Secret, SecretHeaders
+from nearfield.errors import AuthenticationError, ConfigError, EmbeddingError
+from nearfield.remote.secret import Secret, SecretHeaders, can_be_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LOCAL_WAY_OUT = "For a model that needs no key, use Settings.embed_model = 'local'."
 _NO_KEY = "no-key-needed"
@@ -41,11 +42,12 @@ class Connection:
     def __post_init__(self) -> None:
         """Refuse an address that cannot be one, and a missing key, at once."""
         url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        blank = self.base_url != self.base_url.strip()
+        if url.scheme not in ("http", "https") or not url.hostname or blank:
             shown = self.base_url.rpartition("@")[2]  # what stands before may be a password
             message = f"{self.name}: {shown!r} is no address. Write it like 'https://host/v1'."
             raise ConfigError(message)
-        if not self.timeout_s > 0:
+        if not isinstance(self.timeout_s, (int, float)) or not self.timeout_s > 0:
             message = f"{self.name}: timeout must be more than 0 seconds, not {self.timeout_s!r}."
             raise ConfigError(message)
         self.login()
@@ -63,7 +65,7 @@ class Connection:
             The key, or a word that stands for none where none is needed.
 
         Raises:
-            AuthenticationError: There is no key, and there must be one.
+            AuthenticationError: There is no key, and there must be one, or it cannot be sent.
         """
         key = self.key.reveal()
         if key is None and self.needs_key:
@@ -72,7 +74,33 @@ class Connection:
                 f"{self.key.variable}, or pass api_key=... {LOCAL_WAY_OUT}"
             )
             raise AuthenticationError(message)
+        if key is not None and not can_be_sent(key):
+            message = (
+                f"{self.name}: the key ({self.key.variable or 'api_key'}) holds a line end or a "
+                "letter beyond ASCII, which no key has. Copy it anew."
+            )
+            raise AuthenticationError(message)
         return key or _NO_KEY
+
+    def log_in(self, client: Any) -> None:
+        """Have a client of the SDK use the key as it is now; functions give new ones.
+
+        Args:
+            client: The client.
+
+        Raises:
+            AuthenticationError: As for :meth:`login`.
+        """
+        client.api_key = self.login()
+
+    @contextmanager
+    def discreet(self) -> Iterator[None]:
+        """Blot the key out of what is raised about an answer, which may repeat it."""
+        try:
+            yield
+        except EmbeddingError as error:
+            error.args = (self.key.hide(str(error)),)
+            raise
 
     def client_arguments(self) -> dict[str, Any]:
         """Give what the SDK's client classes are made with."""
@@ -139,6 +167,11 @@ class AzureConnection(Connection):
         if self.token_provider is not None:
             return _NO_KEY
         return Connection.login(self)
+
+    def log_in(self, client: Any) -> None:
+        """Have a client of the SDK use the key as it is now; tokens it asks for itself."""
+        if self.token_provider is None:
+            Connection.log_in(self, client)
 
     def client_arguments(self) -> dict[str, Any]:
         """Give what the SDK's client classes are made with."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from nearfield.core.batching import Budget, preview
 from nearfield.core.embeddings.base import BaseEmbedding
+from nearfield.core.embeddings.checks import checked_cache
 from nearfield.core.embeddings.driver import keep_part
 from nearfield.core.pacing import Pace
 from nearfield.core.report import count
@@ -87,8 +88,8 @@ class RemoteEmbedding(BaseEmbedding):
         num_workers: int | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
-        query_instruction: str = "",
-        text_instruction: str = "",
+        query_instruction: str | None = None,
+        text_instruction: str | None = None,
         encoding_format: EncodingFormat = "base64",
         cache: EmbeddingCache | bool | None = None,
         callback_manager: object = None,
@@ -101,7 +102,7 @@ class RemoteEmbedding(BaseEmbedding):
         )
         self.dimensions = _at_least_one("dimensions", dimensions)
         self.additional_kwargs = dict(additional_kwargs or {})
-        self._instructions = {"query": query_instruction, "document": text_instruction}
+        self._instructions = {"query": query_instruction or "", "document": text_instruction or ""}
         self._encoding_format: EncodingFormat = encoding_format
         self.connection = connection
         self._service = Service(
@@ -113,10 +114,7 @@ class RemoteEmbedding(BaseEmbedding):
             http_client=http_client,
             async_http_client=async_http_client,
         )
-        if cache is None or cache is True:
-            self.cache = DefaultCache()
-        elif cache is not False:
-            self.cache = cache
+        self.cache = DefaultCache() if cache is None or cache is True else checked_cache(cache)
 
     @property
     def dim(self) -> int | None:
@@ -257,9 +255,10 @@ class RemoteEmbedding(BaseEmbedding):
         def name(number: int) -> str:
             return f"the text {preview(texts[number])}"
 
-        reply = read_embeddings_reply(
-            answer.content, count=len(texts), dim=self.dimensions, name=name
-        )
+        with self.connection.discreet():
+            reply = read_embeddings_reply(
+                answer.content, count=len(texts), dim=self.dimensions, name=name
+            )
         count(tokens=reply.tokens)
         bill(reply.tokens)
         if reply.tokens:

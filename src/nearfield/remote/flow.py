@@ -92,7 +92,8 @@ class _Refusals:
             raise error
         if len(part) == 1:
             self.why[part[0]] = str(error)
-            if not passed and len(self.why) >= _REFUSED_BEFORE_GIVING_UP:
+            few = _REFUSED_BEFORE_GIVING_UP <= len(self.why) < len(self._texts)
+            if few and not passed:
                 raise self._first from None
             return []
         self._spare -= 2 if error.status != _TOO_LARGE else 0

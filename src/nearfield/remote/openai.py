@@ -169,7 +169,7 @@ class Service:
         await self._clients.aclose()
 
     def _post_once(self, endpoint: Endpoint, body: Mapping[str, Any], tokens: float) -> Answer:
-        with self._sending(tokens), self._clients.lend() as client, self._translated():
+        with self._clients.lend() as client, self._sending(tokens), self._translated():
             request = _request(client, endpoint, body)
             with deadline(self.connection.timeout_s), request as response:
                 self._heard(response, tokens)
@@ -182,7 +182,7 @@ class Service:
     async def _apost_once(
         self, endpoint: Endpoint, body: Mapping[str, Any], tokens: float
     ) -> Answer:
-        async with self._asending(tokens), self._clients.alend() as client:
+        async with self._clients.alend() as client, self._asending(tokens):
             with self._translated():
                 request = _request(client, endpoint, body)
                 async with asyncio.timeout(self.connection.timeout_s), request as response:
@@ -194,23 +194,23 @@ class Service:
 
     def _open(self, endpoint: Endpoint, body: Mapping[str, Any]) -> tuple[ExitStack, Iterator[str]]:
         with ExitStack() as stack:
-            stack.enter_context(self._sending(0.0))
             client = stack.enter_context(self._clients.lend())
+            stack.enter_context(self._sending(0.0))
             stack.enter_context(self._translated())
             response = stack.enter_context(_request(client, endpoint, body))
             self._heard(response, 0.0)
-            return stack.pop_all(), response.iter_lines()
+            return stack.pop_all(), _lines(response.iter_bytes())
 
     async def _aopen(
         self, endpoint: Endpoint, body: Mapping[str, Any]
     ) -> tuple[AsyncExitStack, AsyncIterator[str]]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._asending(0.0))
             client = await stack.enter_async_context(self._clients.alend())
+            await stack.enter_async_context(self._asending(0.0))
             stack.enter_context(self._translated())
             response = await stack.enter_async_context(_request(client, endpoint, body))
             self._heard(response, 0.0)
-            return stack.pop_all(), response.iter_lines()
+            return stack.pop_all(), _alines(response.iter_bytes())
 
     # What both ways share.
 
@@ -223,8 +223,9 @@ class Service:
         wait_s = self.pace.reserve(tokens, self.clock.now())
         try:
             if wait_s:
+                with self._unless_ended(tokens):
+                    self.clock.sleep(wait_s)
                 count(waited_s=wait_s)
-                self.clock.sleep(wait_s)
             yield
         finally:
             self.pace.settle(tokens)
@@ -234,11 +235,21 @@ class Service:
         wait_s = self.pace.reserve(tokens, self.clock.now())
         try:
             if wait_s:
+                with self._unless_ended(tokens):
+                    await self.clock.asleep(wait_s)
                 count(waited_s=wait_s)
-                await self.clock.asleep(wait_s)
             yield
         finally:
             self.pace.settle(tokens)
+
+    @contextmanager
+    def _unless_ended(self, tokens: float) -> Iterator[None]:
+        """Give back what was reserved for a request that is cancelled while it waits."""
+        try:
+            yield
+        except BaseException:
+            self.pace.give_back(tokens, self.clock.now())
+            raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -295,6 +306,39 @@ class _Chunks:
 
     def join(self) -> bytes:
         return b"".join(self._parts)
+
+
+class _Lines:
+    """Bytes as they come in, cut into lines.
+
+    The HTTP client's own lines end at any of Unicode's separators, which may stand in words.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, chunk: bytes) -> list[str]:
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [line.rstrip(b"\r").decode("utf-8", "replace") for line in whole]
+
+    def end(self) -> list[str]:
+        return self.add(b"\n") if self._rest else []
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    cut = _Lines()
+    for chunk in chunks:
+        yield from cut.add(chunk)
+    yield from cut.end()
+
+
+async def _alines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    cut = _Lines()
+    async for chunk in chunks:
+        for line in cut.add(chunk):
+            yield line
+    for line in cut.end():
+        yield line
 
 
 def _request(client: Any, endpoint: Endpoint, body: Mapping[str, Any]) -> Any:

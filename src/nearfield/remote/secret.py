@@ -6,6 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Self
 
+from nearfield.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,22 +25,32 @@ class Secret:
         variable: The environment variable to read when there is no value.
     """
 
-    __slots__ = ("_value", "variable")
+    __slots__ = ("_last", "_value", "variable")
 
     def __init__(
         self, value: str | Callable[[], str] | None = None, variable: str | None = None
     ) -> None:
         self._value = value
         self.variable = variable
+        self._last: str | None = None
 
     def reveal(self) -> str | None:
-        """Give the key, or ``None`` when there is none."""
+        """Give the key, without the line end of the file it may come from; ``None`` for none.
+
+        Raises:
+            ConfigError: It is not a text.
+        """
         value = self._value() if callable(self._value) else self._value
-        return value or (os.environ.get(self.variable) if self.variable else None) or None
+        found = value or (os.environ.get(self.variable) if self.variable else None) or ""
+        if not isinstance(found, str):
+            message = f"A key must be a text or a function that gives one, not {type(found)!r}."
+            raise ConfigError(message)
+        self._last = found.strip() or None
+        return self._last
 
     def hide(self, text: str) -> str:
-        """Give a text with the key, and all that looks like one, blotted out."""
-        key = self.reveal()
+        """Give a text with the key used last, and all that looks like one, blotted out."""
+        key = self._last or self.reveal()
         if key and len(key) > 3:  # noqa: PLR2004 - a shorter one is no secret, and common in words
             text = text.replace(key, "[key]")
         return _LOOKS_LIKE_A_KEY.sub("[key]", text)
@@ -65,12 +77,22 @@ class SecretHeaders:
 
     Args:
         values: The headers, by name.
+
+    Raises:
+        ConfigError: One cannot be sent; the message names it and does not show its value.
     """
 
     __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self._values = dict(values or {})
+        for name, value in self._values.items():
+            if not (isinstance(value, str) and can_be_sent(value)):
+                message = (
+                    f"The header {name!r} cannot be sent: its value must be a text without "
+                    "line ends and letters beyond ASCII."
+                )
+                raise ConfigError(message)
 
     def reveal(self) -> dict[str, str]:
         """Give the headers."""
@@ -91,3 +113,15 @@ class SecretHeaders:
     def __deepcopy__(self, _memo: object) -> Self:
         """Share the headers with copies in the same process."""
         return self
+
+
+def can_be_sent(text: str) -> bool:
+    """Say whether a text can be the value of a header.
+
+    Args:
+        text: A key, or a header's value.
+
+    Returns:
+        Whether HTTP has a way to write it. What refuses it later shows all of it.
+    """
+    return text.isascii() and text.isprintable()

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import ProviderError
+from nearfield.wire.openai import read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EVENT = "data:"
 _END = "[DONE]"
+_NO_WORDS = (":", "event:", "id:", "retry:")
+_NO_STREAM = "The service's answer is not a stream of chat events (check api_base and the model)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +87,61 @@ def read_chat_reply(content: bytes) -> ChatReply:
     return ChatReply(text, tokens if isinstance(tokens, int) else 0)
 
 
-def read_chat_event(line: str) -> str | None:
-    """Read one line of a streamed answer.
+class ChatEvents:
+    """A streamed answer, read line by line.
 
-    Args:
-        line: A line of the event stream, without its end.
-
-    Returns:
-        The words it brings, ``""`` for none, or ``None`` when the answer is complete.
-
-    Raises:
-        ProviderError: The line reports an error, or is not the JSON of a chat event.
+    Attributes:
+        ended: The service has said that nothing more comes.
     """
-    if not line.startswith(_EVENT):
-        return ""
-    data = line[len(_EVENT) :].strip()
-    if data == _END:
-        return None
-    try:
-        event = json.loads(data)
-        if "error" in event:
-            message = f"The service stopped answering: {event['error']}."
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._whole = False
+        self._other: str | None = None
+
+    def read(self, line: str) -> str:
+        """Read one line of the event stream.
+
+        Args:
+            line: The line, without its end.
+
+        Returns:
+            The words it brings, ``""`` for none.
+
+        Raises:
+            ProviderError: The line reports an error, or is not the JSON of a chat event.
+        """
+        if not line.startswith(_EVENT):
+            if line.strip() and not line.startswith(_NO_WORDS):
+                self._other = self._other or line
+            return ""
+        data = line[len(_EVENT) :].strip()
+        if data == _END:
+            self.ended = self._whole = True
+            return ""
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                message = f"The service stopped answering: {read_error(event).message}."
+                raise ProviderError(message, status=200)
+            choices = event.get("choices")
+            choice = choices[0] if choices else {}
+            words = (choice.get("delta") or {}).get("content")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ProviderError(_NO_STREAM + ".", status=200) from error
+        self._whole = self._whole or bool(choice.get("finish_reason"))
+        return words if isinstance(words, str) else ""
+
+    def check(self) -> None:
+        """Say that the lines are over.
+
+        Raises:
+            ProviderError: The answer was not.
+        """
+        if self._whole:
+            return
+        if self._other is not None:
+            message = f"{_NO_STREAM}: {read_error(self._other).message}"
             raise ProviderError(message, status=200)
-        choices = event.get("choices")
-        words = choices[0]["delta"].get("content") if choices else ""
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        message = "The service's answer is not a stream of chat events. Check api_base."
-        raise ProviderError(message, status=200) from error
-    return words if isinstance(words, str) else ""
+        message = "The service stopped in the middle of its answer. Ask again."
+        raise ProviderError(message, status=200)

@@ -351,7 +351,7 @@ def _matrix(rows: list[Any], dim: int | None, name: Callable[[int], str]) -> NDA
 
 def _row(row: object, number: int, name: Callable[[int], str]) -> NDArray[np.float32]:
     try:
-        if isinstance(row, str):
+        if isinstance(row, str) and row:
             return np.frombuffer(base64.b64decode(row, validate=True), _BASE64_FLOATS)
         if isinstance(row, list):
             with np.errstate(over="ignore"):

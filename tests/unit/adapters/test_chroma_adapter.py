@@ -8,6 +8,8 @@ import pytest
 from chromadb.config import Settings as ChromaSettings
 
 from nearfield.adapters.chroma import ChromaAdapter
+from nearfield.embeddings.bundled import FOLDER
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 from nearfield.errors import ConfigError
 from nearfield.testing.fake import FakeEmbedding
 
@@ -46,6 +48,29 @@ def test_a_collection_opened_again_knows_its_model(client):
     )
     found = client.get_collection("texts").query(query_texts=["planet that is red"], n_results=1)
     assert found["documents"] == [[TEXTS[0]]]
+
+
+def test_a_model_whose_options_the_collection_does_not_keep_must_be_passed_again(client):
+    """Its name alone would make a model of other vectors."""
+    adapter = ChromaAdapter(HuggingFaceEmbedding(str(FOLDER), query_instruction="find: "))
+    client.create_collection("texts", embedding_function=adapter).add(
+        ids=["a", "b", "c"], documents=TEXTS
+    )
+    with pytest.raises(ConfigError, match=r"with options of its own.*embedding_function="):
+        ChromaAdapter.build_from_config(adapter.get_config())
+    with pytest.raises(ValueError, match="with options of its own"):
+        client.get_collection("texts").query(query_texts=["red"])
+    again = client.get_collection("texts", embedding_function=adapter)
+    found = again.query(query_texts=["planet that is red"], n_results=1)
+    assert found["documents"] == [[TEXTS[0]]]
+
+
+def test_a_model_that_must_be_passed_again_is_not_replaced_by_chromas_own(client):
+    client.create_collection("texts", embedding_function=ChromaAdapter(FakeEmbedding())).add(
+        ids=["a", "b", "c"], documents=TEXTS
+    )
+    with pytest.raises(ValueError, match=r"a model of your own.*embedding_function="):
+        client.get_collection("texts").query(query_texts=["red"])
 
 
 def test_no_name_in_a_database_leads_to_a_remote_model(monkeypatch):

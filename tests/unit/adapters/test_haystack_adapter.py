@@ -7,9 +7,12 @@ import asyncio
 import pytest
 from haystack import Document, Pipeline
 from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
+from haystack.core.errors import DeserializationError
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 
 from nearfield.adapters.haystack import NearfieldDocumentEmbedder, NearfieldTextEmbedder
+from nearfield.embeddings.bundled import FOLDER
+from nearfield.embeddings.huggingface import HuggingFaceEmbedding
 from nearfield.errors import ConfigError
 from nearfield.testing.fake import FakeEmbedding
 
@@ -60,3 +63,17 @@ def test_a_pipelines_file_keeps_the_models_name():
 def test_a_model_without_a_name_cannot_be_kept():
     with pytest.raises(ConfigError, match="by its name"):
         NearfieldTextEmbedder(FakeEmbedding()).to_dict()
+
+
+def test_a_model_whose_options_the_file_does_not_keep_is_told_when_it_is_read():
+    """Its name alone would make a model of other vectors."""
+    folder = str(FOLDER)
+    pipeline = Pipeline()
+    model = HuggingFaceEmbedding(folder, query_instruction="find: ")
+    pipeline.add_component("embedder", NearfieldTextEmbedder(model))
+    with pytest.raises(DeserializationError, match="options of its own"):
+        Pipeline.loads(pipeline.dumps(), allowed_modules=["nearfield.adapters.haystack"])
+
+    plain = NearfieldTextEmbedder(HuggingFaceEmbedding(folder))
+    again = NearfieldTextEmbedder.from_dict(plain.to_dict())
+    assert again.run("red") == plain.run("red")

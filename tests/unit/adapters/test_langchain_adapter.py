@@ -130,6 +130,28 @@ def test_settings_that_change_vectors_are_in_the_fingerprint_and_others_are_not(
     assert fingerprint(show_progress=True, chunk_size=9, _private=1) == fingerprint()
 
 
+def test_a_dictionary_of_settings_counts_for_what_changes_vectors_in_it():
+    """As that of sentence-transformers' options, in which a batch size and a key often stand."""
+
+    def fingerprint(**options):
+        foreign = Foreign()
+        foreign.encode_kwargs = options
+        return LangchainEmbedding(foreign).fingerprint
+
+    one = fingerprint(normalize_embeddings=True, batch_size=32, token="hidden", device=object())
+    assert one != fingerprint(normalize_embeddings=False, batch_size=32)
+    assert one == fingerprint(normalize_embeddings=True, batch_size=64)
+    assert fingerprint(steps=[{"size": 1}]) != fingerprint(steps=[{"size": 2}])
+
+
+def test_a_name_given_here_tells_apart_what_looks_alike():
+    foreign = Foreign()
+    alone = LangchainEmbedding(foreign).fingerprint
+    named = {LangchainEmbedding(foreign, model_name=name).fingerprint for name in ("one", "two")}
+    assert len({alone, *named}) == 3
+    assert LangchainEmbedding(foreign, model_name="foreign").fingerprint == alone
+
+
 @pytest.mark.parametrize("wrong", [object(), Foreign, "text", None])
 def test_anything_else_is_refused(wrong):
     with pytest.raises(ConfigError, match="embed_documents"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 
 import numpy as np
 import pytest
 from llama_index.core import MockEmbedding
 from llama_index.core import VectorStoreIndex as LlamaIndexIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding as LlamaIndexBase
+from llama_index.core.ingestion import IngestionCache, IngestionPipeline
 from llama_index.core.schema import TextNode as LlamaIndexNode
 
 from nearfield.adapters.llama_index import LlamaIndexAdapter
@@ -51,6 +54,24 @@ def test_its_coroutines_give_the_same():
     assert batch == adapter.get_text_embedding_batch(TEXTS)
     assert text == adapter.get_text_embedding("a")
     assert query == adapter.get_query_embedding("red?")
+
+
+def test_llama_indexs_cache_of_ingestion_knows_models_of_one_name_apart():
+    cache, node = IngestionCache(), LlamaIndexNode(text="Mars is the red planet")
+
+    def embedded(dim):
+        adapter = LlamaIndexAdapter(FakeEmbedding(dim=dim))
+        pipeline = IngestionPipeline(transformations=[adapter], cache=cache)
+        return pipeline.run(nodes=[node.model_copy()])[0].embedding
+
+    assert [len(embedded(dim)) for dim in (8, 16, 8)] == [8, 16, 8]
+
+
+def test_a_pickled_adapter_and_a_copy_hold_the_model():
+    adapter = LlamaIndexAdapter(FakeEmbedding(dim=8))
+    for again in (pickle.loads(pickle.dumps(adapter)), copy.deepcopy(adapter)):
+        assert again.get_text_embedding("a") == adapter.get_text_embedding("a")
+        assert again.to_dict() == adapter.to_dict()
 
 
 def test_llama_indexs_own_store_finds_the_neighbours_our_index_finds():

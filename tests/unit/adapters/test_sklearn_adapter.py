@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from nearfield.adapters.sklearn import EmbeddingTransformer
+from nearfield.errors import ConfigError
 from nearfield.testing.fake import FakeEmbedding
 
 pytestmark = pytest.mark.sklearn
@@ -25,6 +28,22 @@ def test_texts_become_the_models_vectors():
     np.testing.assert_array_equal(
         transformer.transform(np.array(TEXTS)), transformer.transform(TEXTS)
     )
+
+
+@pytest.mark.parametrize("texts", ["one text", b"bytes"])
+def test_one_text_is_not_taken_for_a_text_per_letter(texts):
+    with pytest.raises(TypeError, match="got one text"):
+        EmbeddingTransformer(FakeEmbedding()).transform(texts)
+
+
+def test_a_table_is_not_taken_for_the_names_of_its_columns():
+    transformer = EmbeddingTransformer(FakeEmbedding())
+    table = pd.DataFrame({"text": TEXTS, "kind": KINDS})
+    for wrong in (table, table[["text"]], table.to_numpy()):
+        with pytest.raises(ConfigError, match=r"Expected a column of texts.*X\['text'\]"):
+            transformer.transform(wrong)
+    columns = ColumnTransformer([("text", transformer, "text")])
+    np.testing.assert_array_equal(columns.fit_transform(table), transformer.transform(TEXTS))
 
 
 def test_a_classifier_learns_from_them():

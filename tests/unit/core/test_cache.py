@@ -87,6 +87,17 @@ def test_a_damaged_vector_is_not_found(cache, damage):
     assert cache.get_many("model", "document", ["a"]) == {}
 
 
+def test_a_damaged_vector_is_computed_anew_once(cache):
+    model = Counting("m", cache=cache)
+    model.encode(["a", "b"])
+    with cache._open() as connection:
+        connection.execute("UPDATE vectors SET value = x'00'")
+    for _ in range(3):
+        model.encode(["a", "b"])
+    assert model.computed == 4
+    assert cache.info().vectors == 2
+
+
 def test_a_file_that_is_no_cache_says_what_to_do(tmp_path):
     path = tmp_path / "cache.db"
     path.write_bytes(b"not a database at all" * 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nearfield.core.pacing import LONGEST_LEARNT_WAIT_S, Pace, duration_s
+from nearfield.errors import ConfigError
 
 
 def test_without_limits_nobody_waits():
@@ -43,6 +44,23 @@ def test_tokens_reserved_but_not_used_are_given_back():
     pace.correct(60, 30, 0)
     assert pace.reserve(30, 0) == 0
     assert pace.reserve(30, 0) == pytest.approx(30)
+
+
+def test_what_was_reserved_and_never_sent_is_given_back_whole():
+    pace = Pace(requests_per_minute=60, tokens_per_minute=600)
+    for _ in range(100):
+        pace.reserve(60, 0)
+        pace.give_back(60, 0)
+        pace.settle(60)
+    assert pace.reserve(600, 0) == 0
+    assert pace.reserve(60, 0) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute"])
+def test_a_limit_that_lets_nothing_through_is_refused(name, limit):
+    with pytest.raises(ConfigError, match=f"{name} must be more than 0"):
+        Pace(**{name: limit})
 
 
 def test_a_hold_stops_everybody_until_it_ends():

@@ -51,6 +51,20 @@ def test_waits_double_up_to_the_longest():
     assert policy.wait(11) is None
 
 
+def test_being_asked_to_wait_for_nothing_is_no_reason_to_hurry():
+    """So say some proxies, and every date that is past by our clock."""
+    policy = RetryPolicy()
+    assert [policy.wait(n, asked_s=0, chance=1) for n in range(1, 11)] == [
+        policy.wait(n, chance=1) for n in range(1, 11)
+    ]
+
+
+def test_a_short_wait_asked_for_is_kept_once_and_no_shorter_than_the_doubling_later():
+    waits = [RetryPolicy().wait(failures, asked_s=0.02, chance=0) for failures in (1, 2, 3)]
+    assert waits == pytest.approx([0.02, 0.5, 1])
+    assert RetryPolicy().wait(3, asked_s=30, chance=0) == 30
+
+
 def test_chance_shortens_a_wait_by_half_at_most():
     assert RetryPolicy().wait(3, chance=0) == 1
     assert RetryPolicy().wait(3, chance=1) == 2

@@ -58,6 +58,14 @@ def test_an_override_ends_with_its_block():
     assert Settings.chunk_size is None
 
 
+def test_an_override_may_name_the_splitter_either_way():
+    for name in ("node_parser", "text_splitter"):
+        splitter = object()
+        with Settings.override(**{name: splitter}):
+            assert Settings.node_parser is Settings.text_splitter is splitter
+        assert Settings.node_parser is None
+
+
 def test_overrides_nest_and_the_inner_one_wins():
     with Settings.override(chunk_size=11, chunk_overlap=1):
         with Settings.override(chunk_size=22):

@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -159,6 +160,22 @@ def test_the_same_model_serves_one_loop_after_another(make):
         assert asyncio.run(model.aencode([f"text {n}"])).shape == (1, 16)
 
 
+def test_loops_closed_without_their_end_leave_no_heap_of_connections(server, make):
+    """As with new_event_loop(), run_until_complete() and close() for each call."""
+    model = make()
+    for n in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(model.aencode([f"text {n}"]))
+        loop.close()
+    del loop
+    asyncio.run(model.aencode(["the last"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody could close those properly
+        gc.collect()
+    server.wait_until_idle()
+    assert server.connections_made == 6
+
+
 def test_a_client_of_the_callers_own_is_used_and_not_closed(server, make):
     import openai
 
@@ -210,6 +227,30 @@ def test_the_key_may_be_made_when_needed(server, make):
     assert make(api_key=lambda: server.api_key).encode(["a"]).shape == (1, 16)
 
 
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_function_gives_the_key_anew_for_each_request(server, make, way):
+    """Keys that expire are handed out so; connections outlive them."""
+    keys = [f"key-of-hour-{hour}" for hour in range(4)]
+    made = iter(keys)
+    server.api_key = None
+    model = make(api_key=lambda: next(made, keys[-1]))
+
+    async def both():
+        return [await model.aencode([text]) for text in ("a", "b")]
+
+    [model.encode([text]) for text in ("a", "b")] if way == "sync" else asyncio.run(both())
+    sent = [call.headers["authorization"].removeprefix("Bearer ") for call in server.calls]
+    assert len(set(sent)) == 2
+    assert server.connections_made == 1
+
+
+@pytest.mark.parametrize("key", ["a-secret\nkey", "a-secret\u2026"])
+def test_a_key_that_cannot_be_sent_is_told_at_once_and_not_shown(make, key):
+    with pytest.raises(AuthenticationError, match=r"OPENAI_API_KEY.*Copy it anew") as caught:
+        make(api_key=key)
+    assert "secret" not in str(caught.value)
+
+
 def test_the_key_shows_nowhere(server, make):
     model = make()
     model.encode(["a"])
@@ -240,7 +281,16 @@ def test_a_copied_model_works(make):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"api_base": "nonsense"}, {"api_base": "ftp://x"}, {"timeout": 0}, {"dimensions": 0}],
+    [
+        {"api_base": "nonsense"},
+        {"api_base": "ftp://x"},
+        {"api_base": "http://x/v1\n"},
+        {"timeout": 0},
+        {"timeout": None},
+        {"max_retries": -1},
+        {"max_retries": None},
+        {"dimensions": 0},
+    ],
 )
 def test_an_argument_that_makes_no_sense_is_told_at_once(make, wrong):
     with pytest.raises(ConfigError):

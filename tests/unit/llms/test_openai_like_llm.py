@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 
 import pytest
@@ -100,9 +101,49 @@ def test_faults_are_told(server, make, fault, error):
     llm = make(timeout=0.2, max_retries=0)
     with pytest.raises(error):
         llm.complete("hi")
-    if fault.ending == "half" or fault.status == 401:
-        with pytest.raises(error):
-            "".join(llm.stream("hi"))
+    with pytest.raises(error):
+        "".join(llm.stream("hi"))
+
+
+def streamed(*events):
+    """Answer a stream of these events, and end it."""
+    lines = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events)
+    return faults.Fault(200, lines.encode(), {"content-type": "text/event-stream"})
+
+
+def words(text, finish_reason=None):
+    return {"choices": [{"delta": {"content": text}, "finish_reason": finish_reason}]}
+
+
+def collected(llm, way):
+    async def collect():
+        return "".join([piece async for piece in llm.astream("hi")])
+
+    return "".join(llm.stream("hi")) if way == "stream" else asyncio.run(collect())
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_an_answer_cut_short_is_not_taken_for_a_whole_one(server, make, way):
+    server.script(streamed(words("Take all"), words(" but")))
+    with pytest.raises(ProviderError, match="in the middle of its answer"):
+        collected(make(), way)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_words_may_hold_any_of_unicodes_line_ends(server, make, way):
+    text = "one\u2028two\x85three\u2029four \U0001f680"
+    server.script(streamed(words(text), words("", "stop")))
+    assert collected(make(), way) == text
+
+
+@pytest.mark.parametrize("way", ["complete", "stream", "astream"])
+def test_a_key_that_an_answer_repeats_is_not_shown(server, make, way):
+    body = {"error": {"message": f"no credit for {server.api_key}"}}
+    server.always(faults.Fault(200, json.dumps(body).encode()))
+    llm = make()
+    with pytest.raises(ProviderError) as caught:
+        llm.complete("hi") if way == "complete" else collected(llm, way)
+    assert server.api_key not in str(caught.value)
 
 
 def test_the_key_shows_nowhere(make, server):

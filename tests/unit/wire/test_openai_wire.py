@@ -121,6 +121,7 @@ def test_vectors_are_put_where_their_index_says():
         {"index": 0, "embedding": [None]},
         {"index": 0, "embedding": [[1]]},
         {"index": 0, "embedding": ["x"]},
+        {"index": 0, "embedding": ""},
         {"index": 0, "embedding": "!!!"},
         {"index": 0, "embedding": "AAAA"},
         {"index": 0, "embedding": [float("nan")]},

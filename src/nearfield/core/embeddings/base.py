@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nearfield.core.aside import in_thread
 from nearfield.core.batching import make_plan
+from nearfield.core.embeddings.checks import checked_batch_size, checked_cache, checked_workers
 from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta
 from nearfield.core.embeddings.driver import arun_plan, run_plan
 from nearfield.core.embeddings.names import EmbeddingNames, check_texts
@@ -35,8 +36,6 @@ else:
 
 InputType = Literal["query", "document"]
 """What a text is: a question, or something to be found."""
-
-MAX_BATCH_SIZE = 2048
 
 
 class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
@@ -72,11 +71,11 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         if model_name is not None:
             self.model_name = model_name
         if embed_batch_size is not None:
-            self.embed_batch_size = _checked_batch_size(embed_batch_size)
+            self.embed_batch_size = checked_batch_size(embed_batch_size)
         if num_workers is not None:
-            self.num_workers = _checked_workers(num_workers)
-        if cache is not None:
-            self.cache = cache
+            self.num_workers = checked_workers(num_workers)
+        if (kept := checked_cache(cache)) is not None:
+            self.cache = kept
 
     def __new__(cls, *_args: object, **_kwargs: object) -> Any:
         """Refuse a class that has no hook to compute with."""
@@ -136,8 +135,9 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         """Compute one batch: rows of numbers, one per text, in order."""
         if input_type == "query":
             return [self._hook("_get_query_embedding")(text) for text in texts]
-        if _defines(type(self), "_get_text_embeddings"):
-            return self._hook("_get_text_embeddings")(list(texts))
+        single, many = "_get_text_embedding", "_get_text_embeddings"
+        if _defines(type(self), many) and not _overrides(type(self), single, many):
+            return self._hook(many)(list(texts))
         return [self._hook("_get_text_embedding")(text) for text in texts]
 
     async def _aencode(self, texts: Sequence[str], input_type: InputType) -> object:
@@ -182,8 +182,11 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         return hook
 
     def _own_async(self, sync_name: str) -> Callable[[Any], Any] | None:
-        """Give the coroutine twin of a hook, if the class defines one."""
-        hook = getattr(self, ASYNC_TWIN[sync_name], None)
+        """Give the coroutine twin of a hook, if the class defines one that still belongs to it."""
+        twin = ASYNC_TWIN[sync_name]
+        if _overrides(type(self), sync_name, twin):
+            return None
+        hook = getattr(self, twin, None)
         return hook if inspect.iscoroutinefunction(hook) else None
 
     def _compute(self, texts: Sequence[str], input_type: InputType) -> object:
@@ -196,6 +199,8 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         """Compute one batch, likewise, without blocking the loop."""
         if _prefers_single_hooks(type(self), input_type):
             return await BaseEmbedding._aencode(self, texts, input_type)
+        if _defines(type(self), "_aencode") and _overrides(type(self), "_encode", "_aencode"):
+            return await in_thread(self._encode, texts, input_type)
         return await self._aencode(texts, input_type)
 
     # The array API.
@@ -291,7 +296,10 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         show_progress: bool = False,
     ) -> tuple[Vectors, EmbeddingReport]:
         """Give the vectors of texts, and what it took, as :meth:`encode_with_report` does."""
-        report, plan = self._begin(texts, input_type)
+        if self.cache:  # on a disk, and perhaps held by another process
+            report, plan = await in_thread(self._begin, texts, input_type)
+        else:
+            report, plan = self._begin(texts, input_type)
         try:
             with reporting(report):
                 await arun_plan(self, plan, input_type, show_progress=show_progress)
@@ -313,11 +321,11 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
 
     def _plan_batch_size(self) -> int:
         """The most texts in one batch of a plan."""
-        return _checked_batch_size(self.embed_batch_size)  # it may have been assigned since
+        return checked_batch_size(self.embed_batch_size)  # it may have been assigned since
 
     def _plan_workers(self) -> int:
         """How many batches of a plan may be under way at once."""
-        return 1 if self.num_workers is None else _checked_workers(self.num_workers)
+        return 1 if self.num_workers is None else checked_workers(self.num_workers)
 
     def _plan_budget(self) -> Budget | None:
         """What a batch of a plan may weigh; ``None`` for no limit."""
@@ -343,6 +351,16 @@ def _defines(cls: type, name: str) -> bool:
     return getattr(cls, name, None) is not getattr(BaseEmbedding, name, None)
 
 
+def _overrides(cls: type, name: str, other: str) -> bool:
+    """Say whether a method is defined further down the class tree than another."""
+    for owner in cls.__mro__:
+        if other in vars(owner):
+            return False
+        if name in vars(owner):
+            return True
+    return False
+
+
 def _computes(cls: type) -> bool:
     return any(_defines(cls, name) for name in ("_encode", *SYNC_HOOKS))
 
@@ -360,17 +378,3 @@ def _prefers_single_hooks(cls: type, input_type: InputType) -> bool:
 
 def _rows(values: object) -> Any:
     return values if isinstance(values, (list, tuple)) else np.asarray(values)
-
-
-def _checked_workers(workers: int) -> int:
-    if not isinstance(workers, int) or workers < 1:
-        message = f"num_workers must be a whole number of at least 1, not {workers!r}."
-        raise ConfigError(message)
-    return workers
-
-
-def _checked_batch_size(size: int) -> int:
-    if not isinstance(size, int) or not 1 <= size <= MAX_BATCH_SIZE:
-        message = f"embed_batch_size must be between 1 and {MAX_BATCH_SIZE}, not {size!r}."
-        raise ConfigError(message)
-    return size

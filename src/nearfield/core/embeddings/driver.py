@@ -144,7 +144,7 @@ async def arun_plan(
                 try:
                     values = await model._acompute(batch.texts, input_type)  # noqa: SLF001
                     vectors = plan.accept(batch, values, dim=model.dim)
-                    if model.cache is not None:
+                    if model.cache:
                         put = model.cache.put_many
                         await in_thread(put, model.fingerprint, input_type, batch.texts, vectors)
                 except Exception as error:  # noqa: BLE001 - raised below, when all have ended
@@ -168,13 +168,12 @@ async def arun_plan(
 def _keeping(model: BaseEmbedding, input_type: InputType) -> Iterator[None]:
     """Send what :func:`keep_part` is given to the model's cache, within the block."""
     cache = model.cache
-    if cache is None:
-        yield
-        return
 
     def keep(texts: Sequence[str], vectors: Vectors) -> None:
-        cache.put_many(model.fingerprint, input_type, texts, vectors)
+        if cache:
+            cache.put_many(model.fingerprint, input_type, texts, vectors)
 
+    # Also without a cache: what a model inside another has is not the outer one's to keep.
     token = _keeper.set(keep)
     try:
         yield
@@ -186,6 +185,6 @@ def _keep(
     model: BaseEmbedding, plan: Plan, batch: Batch, values: object, input_type: InputType
 ) -> Vectors:
     vectors = plan.accept(batch, values, dim=model.dim)
-    if model.cache is not None:
+    if model.cache:
         model.cache.put_many(model.fingerprint, input_type, batch.texts, vectors)
     return vectors

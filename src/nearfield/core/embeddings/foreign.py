@@ -56,7 +56,7 @@ class ForeignEmbedding(BaseEmbedding):
 
     Args:
         model: The object.
-        model_name: A name for it; its own by default.
+        model_name: A name for it, part of the fingerprint; its own by default.
         embed_batch_size: Texts handed over at once, 1 to 2,048.
         num_workers: Batches under way at the same time.
         cache: Where vectors are kept between calls; nowhere by default.
@@ -100,10 +100,12 @@ class ForeignEmbedding(BaseEmbedding):
         )
         self._model = model
         self._foreign = foreign_fingerprint(model)
+        if model_name and model_name != foreign_name(model):  # tells apart what looks alike
+            self._foreign += f"/{model_name}"
 
     @property
     def fingerprint(self) -> str:
-        """The object's class, name and plain settings."""
+        """The object's class, name and plain settings, and the name given to it here."""
         return f"{self.library}:{self._foreign}"
 
     def __repr__(self) -> str:
@@ -159,8 +161,8 @@ def foreign_fingerprint(model: object) -> str:
         A short text.
     """
     owner = type(model)
-    settings = {name: value for name, value in _vars_of(model).items() if _counts(name, value)}
-    text = json.dumps(settings, sort_keys=True, default=repr)
+    counting = {name: value for name, value in _vars_of(model).items() if _counts(name, value)}
+    text = json.dumps(_shown(counting), sort_keys=True, default=repr)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{owner.__module__}.{owner.__qualname__}/{foreign_name(model)}/{digest}"
 
@@ -178,8 +180,17 @@ def _counts(name: str, value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _counts(k, v) for k, v in value.items() if v is not None)
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
-    return isinstance(value, (str, int, float, bool))
+    return isinstance(value, (str, int, float, bool, dict))
+
+
+def _shown(value: object) -> object:
+    """Give a plain value; of a dictionary, in it too, the entries that count."""
+    if isinstance(value, dict):
+        return {
+            name: _shown(entry)
+            for name, entry in value.items()
+            if isinstance(name, str) and (entry is None or _counts(name, entry))
+        }
+    return [_shown(item) for item in value] if isinstance(value, (list, tuple)) else value

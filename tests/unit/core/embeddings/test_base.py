@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+from nearfield.core.cache import EmbeddingCache
 from nearfield.core.embeddings import BaseEmbedding, SimilarityMode
 from nearfield.errors import ConfigError, DimensionMismatchError, InvalidVectorsError
 from nearfield.testing.fake import FakeEmbedding
@@ -164,6 +165,7 @@ def test_an_unknown_input_type_is_refused():
         ([[1.0, 2.0], [float("inf"), 0.0], [1.0, 2.0]], "infinity"),
         ([[1.0, 2.0], [1.0], [1.0, 2.0]], "one length"),
         ([[1.0, 2.0], ["x", "y"], [1.0, 2.0]], "not rows of numbers"),
+        ([[], [], []], "no numbers"),
         (None, "shape"),
         (7.0, "shape"),
     ],
@@ -228,6 +230,37 @@ def test_a_subclass_may_override_the_single_hooks_of_a_provider():
 
     assert Adapted().get_query_embedding("a") == [2.0]
     assert Adapted().get_text_embedding("a") == [1.0]
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_subclass_of_an_asynchronous_model_may_override_the_blocking_hook_alone(way):
+    """Its coroutines must not go on computing what it has replaced."""
+
+    class Provider(BaseEmbedding):
+        def _encode(self, texts, input_type):
+            return [[float(len(text))] for text in texts]
+
+        async def _aencode(self, texts, input_type):
+            return Provider._encode(self, texts, input_type)
+
+    class Prefixed(Provider):
+        def _encode(self, texts, input_type):
+            return super()._encode([f"passage: {text}" for text in texts], input_type)
+
+    model = Prefixed()
+    vectors = model.encode(["a"]) if way == "sync" else asyncio.run(model.aencode(["a"]))
+    assert vectors.tolist() == [[10.0]]
+
+
+@pytest.mark.parametrize("parent", [ThreeHooks, AsyncHooks])
+async def test_a_hook_overridden_below_wins_over_those_above_that_belong_to_it(parent):
+    class Mine(parent):
+        def _get_text_embedding(self, text):
+            return [7.0, 7.0, 7.0]
+
+    assert Mine().get_text_embedding("a") == [7, 7, 7]
+    assert await Mine().aget_text_embedding("a") == [7, 7, 7]
+    assert await Mine().aget_query_embedding("a") == row("a", 2.0)
 
 
 def test_a_subclass_may_set_any_attribute():
@@ -300,6 +333,26 @@ async def test_async_leaves_the_event_loop_free():
     waiting = asyncio.ensure_future(model.aencode(["a"]))
     await asyncio.sleep(0)
     model.go_on.set()  # reached only if the loop still turns
+
+    assert (await waiting).tolist() == [row("a")]
+
+
+@pytest.mark.parametrize("found", [True, False])
+async def test_async_leaves_the_event_loop_free_while_a_cache_is_waited_for(found):
+    class Held(EmbeddingCache):
+        """Lets nobody read before it is told to."""
+
+        def get_many(self, fingerprint, input_type, texts):
+            assert go_on.wait(10)
+            return dict.fromkeys(texts if found else [], np.array(row("a"), np.float32))
+
+        def put_many(self, fingerprint, input_type, texts, vectors):
+            assert not found
+
+    go_on = threading.Event()
+    waiting = asyncio.ensure_future(OneHook(cache=Held("not opened")).aencode(["a"]))
+    await asyncio.sleep(0)
+    go_on.set()  # reached only if the loop still turns
 
     assert (await waiting).tolist() == [row("a")]
 
@@ -422,6 +475,21 @@ def test_a_batch_size_assigned_later_is_checked_too(size):
 
     with pytest.raises(ConfigError, match="embed_batch_size"):
         model.encode(["a"])
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_no_cache_may_be_said_by_false_when_made_and_later(way):
+    model = FakeEmbedding(cache=False)
+    for cache in (model.cache, False):
+        model.cache = cache
+        vectors = model.encode(["a"]) if way == "sync" else asyncio.run(model.aencode(["a"]))
+        assert vectors.shape == (1, 64)
+
+
+@pytest.mark.parametrize("cache", [True, "cache.sqlite", {}])
+def test_what_cannot_keep_vectors_is_no_cache(cache):
+    with pytest.raises(ConfigError, match="cache must be an EmbeddingCache"):
+        FakeEmbedding(cache=cache)
 
 
 @pytest.mark.parametrize("workers", [0, -3, 1.5])

@@ -64,6 +64,21 @@ def test_a_part_of_a_failed_batch_is_kept_when_the_model_says_so(cache):
     assert not cache.get_many(model.fingerprint, "query", ["a"])
 
 
+def test_a_part_kept_by_a_model_inside_another_is_not_kept_as_the_outer_ones(cache):
+    class Inner(BaseEmbedding):
+        def _encode(self, texts, input_type):
+            keep_part(texts, np.ones((len(texts), 2), np.float32))
+            return np.ones((len(texts), 2), np.float32)
+
+    class Outer(BaseEmbedding):
+        def _encode(self, texts, input_type):
+            return -Inner().encode(texts)
+
+    model = Outer(cache=cache)
+    for _ in range(2):  # computed, then from the cache
+        assert model.encode(["a"]).tolist() == [[-1, -1]]
+
+
 def test_a_plan_with_a_budget_closes_a_batch_when_its_weight_is_reached():
     texts = ["aa", "bb", "c", "dddddddd", "e"]
     batches = make_plan(texts, batch_size=10, budget=Budget(4, len)).batches()
