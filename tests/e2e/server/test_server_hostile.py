@@ -96,10 +96,11 @@ def test_the_key_opens(locked):
     assert locked.ask("GET", "/metrics", headers=key)[0] == 200
 
 
-def test_the_key_is_looked_at_before_the_body_is_read(locked):
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/", "/health", "/static/app.js"])
+def test_the_key_is_looked_at_before_the_body_is_read(locked, path):
     """The answer comes although the body never does."""
     with locked.connect() as sock:
-        sock.sendall(head("Content-Length: 1000\r\n"))
+        sock.sendall(head("Content-Length: 1000\r\n").replace(b"/v1/embeddings", path.encode()))
 
         assert b" 401 " in sock.recv(65536)
 
