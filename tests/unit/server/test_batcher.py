@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nearfield.embeddings.bundled import BundledEmbedding
-from nearfield.errors import InvalidVectorsError, ModelLoadError
+from nearfield.errors import InvalidVectorsError, ModelLoadError, QuotaExceededError
 from nearfield.server.batcher import Batcher
 from nearfield.server.config import Limits
 from nearfield.server.lane import Reading, lane_of
@@ -43,6 +43,8 @@ class Lane:
         self.gate.wait()
         if "poison" in payloads:
             raise ValueError("poison")
+        if "unpaid" in payloads:
+            raise QuotaExceededError("no credit left")
         if "nan" in payloads:
             return [[float("nan"), 0.0]] * len(payloads)
         return [[float(len(text)), float(sum(map(ord, text)))] for text in payloads]
@@ -118,6 +120,16 @@ async def test_a_text_that_fails_hurts_its_own_request_only(start):
     with pytest.raises(ValueError, match="poison"):
         await bad
     await first
+
+
+async def test_a_provider_that_fails_whatever_the_texts_is_asked_once(start):
+    """Each text alone would be refused as well, after all the waits between its tries."""
+    lane = Lane()
+    batcher = start(lane)
+
+    with pytest.raises(QuotaExceededError):
+        await batcher.run(["unpaid", "other"], "document")
+    assert lane.batches == [["unpaid", "other"]]
 
 
 async def test_vectors_that_are_no_numbers_are_refused_by_request(start):
