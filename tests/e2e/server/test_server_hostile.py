@@ -410,3 +410,14 @@ def test_failures_are_logged_without_the_texts(running, gated, caplog):
 
     assert "RuntimeError" in caplog.text
     assert "poison" not in caplog.text
+
+
+def test_what_waited_too_long_is_told_so_and_is_no_failure_in_the_log(running, gated, caplog):
+    with running({"m": gated}, limits={"request_timeout_s": 0.2}) as server:
+        gated.gate.clear()
+        status, _, headers = server.embed("a text")
+        gated.gate.set()
+
+    assert status == 503
+    assert int(headers["retry-after"]) >= 1
+    assert "failed" not in caplog.text
