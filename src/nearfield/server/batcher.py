@@ -203,6 +203,7 @@ class Batcher:
                 )
             )
         self._metrics.time("tokenize", time.perf_counter() - started)
+        self._metrics.count("truncated_tokens", sum(cut for _, cut in ready))
         with self._wake:
             self._pieces.done(pieces)
             for item, cut in ready:

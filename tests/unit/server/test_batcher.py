@@ -258,13 +258,34 @@ async def test_the_vectors_are_the_librarys_bit_for_bit(start, input_type):
     batcher = start(lane_of(model))
     texts = [f"{'word ' * (n * 17 % 300)}number {n}" for n in range(40)]
     alone = model.encode(texts, input_type=input_type)
+    cut = model.totals.truncated_tokens
 
     works = await asyncio.gather(*(batcher.run([text], input_type) for text in texts))
     whole = await batcher.run(texts, input_type)
 
     assert np.array_equal(np.concatenate([work.vectors for work in works]), alone)
     assert np.array_equal(whole.vectors, alone)
-    assert whole.cut == model.totals.truncated_tokens > 0
+    assert whole.cut == cut > 0
+
+
+async def test_the_models_own_totals_count_what_is_served_as_what_it_embeds_itself(start):
+    model = BundledEmbedding(on_truncation="ignore")
+    texts = ["word " * 400, "word"]
+    model.encode(texts)
+    alone = model.totals.as_dict()
+    batcher = start(lane_of(model))
+    await batcher.run(texts, "document")
+
+    assert alone["truncated_tokens"] > 0
+    assert model.totals.as_dict() == {name: 2 * count for name, count in alone.items()}
+
+
+async def test_tokens_that_are_left_out_are_counted(start):
+    batcher = start(lane_of(BundledEmbedding(on_truncation="ignore")))
+    works = [await batcher.run([text], "document") for text in ("word " * 400, "word")]
+
+    assert works[0].cut > 0
+    assert batcher.counted.totals()["truncated_tokens"] == works[0].cut
 
 
 async def test_metrics_count_texts_tokens_and_batches(start):
