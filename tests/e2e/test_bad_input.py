@@ -282,6 +282,16 @@ def test_judgements_that_speak_of_other_ids_are_not_scored_as_zero(place):
     assert "--id-key" in said
 
 
+@pytest.mark.parametrize("name", ["queries.jsonl", "qrels.tsv"])
+def test_questions_and_judgements_that_are_no_utf_8_are_told_by_name(place, name):
+    (place / "queries.jsonl").write_text('{"id": "q", "text": "Which planet is red?"}\n', "utf-8")
+    (place / "qrels.tsv").write_text("q\tdocs/mars.txt\t1\n")
+    (place / name).write_bytes("Größe\t1\t1\n".encode("utf-16"))
+
+    said = refused("eval", "--queries", "queries.jsonl", "--qrels", "qrels.tsv", cwd=place)
+    assert f"{name} is not UTF-8" in said
+
+
 def test_debug_behind_two_dashes_is_a_text(tmp_path):
     """Options end at ``--``: what follows is embedded, whatever it looks like."""
     code, output, errors = nearfield("embed", "--", "--debug", cwd=tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfield.core import VectorStoreIndex
+from nearfield.core import Document, VectorStoreIndex
 from nearfield.errors import NearfieldError
 
 NEARFIELD = Path(sys.executable).with_name("nearfield")
@@ -210,6 +210,16 @@ def test_places_are_shown_from_where_one_stands(indexed):
         "search", "barking", "-k", "1", "--index", "../nearfield.index", cwd=indexed / "docs"
     )
     assert " animals/dogs.txt:0-" in shown
+
+
+def test_ids_that_no_file_can_have_are_shown_as_they_are(tmp_path):
+    """As an index made in Python may have them: an address, a title, a key of another system."""
+    name = "https://example.org/" + "a-long-title-" * 30
+    document = Document("Dogs bark at strangers.", doc_id=name)
+    VectorStoreIndex.from_documents([document], path=tmp_path / "nearfield.index").close()
+
+    for command in ("search", "ask"):
+        assert f"{name}:0-23" in succeeded(command, "barking dogs", cwd=tmp_path)
 
 
 def test_rows_of_a_table_are_found_one_by_one(indexed):

@@ -130,7 +130,7 @@ def _refuse_strange_ids(
 
 def _questions(path: Path) -> dict[str, str]:
     questions = {}
-    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         try:
@@ -157,14 +157,21 @@ def _judgements(path: Path) -> dict[str, dict[str, float]]:
 
 
 def _judged(path: Path) -> Iterator[tuple[int, Sequence[str]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, line in enumerate(file, 1):
-            fields = next(csv.reader([line], delimiter="\t")) if "\t" in line else line.split()
-            if len(fields) == 4:  # noqa: PLR2004 - TREC: question, iteration, document, gain
-                fields = [fields[0], *fields[2:]]
-            if not fields:
-                continue
-            if len(fields) != 3:  # noqa: PLR2004
-                message = f"{path}, line {number}: expected question, document and gain."
-                raise click.ClickException(message)
-            yield number, fields
+    for number, line in enumerate(_lines(path), 1):
+        fields = next(csv.reader([line], delimiter="\t")) if "\t" in line else line.split()
+        if len(fields) == 4:  # noqa: PLR2004 - TREC: question, iteration, document, gain
+            fields = [fields[0], *fields[2:]]
+        if not fields:
+            continue
+        if len(fields) != 3:  # noqa: PLR2004
+            message = f"{path}, line {number}: expected question, document and gain."
+            raise click.ClickException(message)
+        yield number, fields
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8. Convert it first."
+        raise click.ClickException(message) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from nearfield.cli.place import PlaceType
 from nearfield.core.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from nearfield.cli.place import Place
     from nearfield.core.progress import Progress
@@ -70,6 +71,8 @@ def command(
     """
     with open_alone(index) as store:
         _check(store.count(), sample)
+        with _draft(out) as draft:
+            draft.touch()  # before a map is drawn in vain
         from nearfield.server.map.file import as_page  # noqa: PLC0415
         from nearfield.server.map.picture import finish, sketch  # noqa: PLC0415
 
@@ -78,7 +81,9 @@ def command(
             picture = sketch(store, report=report, limit=sample, text_characters=characters)
             picture = finish(picture, report=report)
     page = as_page(picture, title or Path(str(index)).stem)
-    _write(out, page)
+    with _draft(out) as draft:
+        draft.write_text(page, "utf-8")
+        draft.replace(out)
     facts = _facts(picture, out)
     if as_json:
         print_json(facts)
@@ -97,16 +102,18 @@ def _check(count: int, sample: int | None) -> None:
         raise click.ClickException(message)
 
 
-def _write(out: Path, page: str) -> None:
-    """Write the file whole or not at all."""
+@contextmanager
+def _draft(out: Path) -> Iterator[Path]:
+    """Give a path beside ``out`` to write to first; what is left there is removed."""
     draft = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(page, "utf-8")
-        draft.replace(out)
+        yield draft
     except OSError as error:
-        draft.unlink(missing_ok=True)
         message = f"{out} cannot be written: {error.strerror}. Give another path with --out."
         raise click.ClickException(message) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _facts(picture: Picture, out: Path) -> dict[str, object]:

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
     from rich.text import Text
@@ -73,9 +74,16 @@ def place(node: Node, index_path: Place) -> str:
     number = "" if part is None else f"#{part}"
     file = index_path.home / node.document_id.removesuffix(number)
     source = node.document_id
-    if file.exists():
+    if _is_there(file):
         source = os.path.relpath(file) + number
     return f"{printable(source)}:{node.start}-{node.end}"
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # ids of documents that are no files may be longer than names of files are
+        return False
 
 
 def printable(text: str) -> str:

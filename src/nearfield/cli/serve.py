@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nearfield._extras import require
+from nearfield.cli.place import PlaceType
 from nearfield.errors import ConfigError
 from nearfield.remote.secret import Secret
 from nearfield.server.config import API_KEY_VARIABLE, DEFAULT_PORT, ServerConfig
@@ -16,6 +17,8 @@ from nearfield.server.config_file import read_config_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from nearfield.cli.place import Place
 
 
 @click.command("serve")
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     "The first is the default one. Without any, the index's model or the bundled one.",
 )
 @click.option(
-    "--index", type=click.Path(path_type=Path), help="Serve an index, for /v1/search and the page."
+    "--index",
+    type=PlaceType(),
+    help="Serve an index, for /v1/search and the page: a file, or the address of another store.",
 )
 @click.option(
     "--rerank",
@@ -61,7 +66,7 @@ if TYPE_CHECKING:
 def command(
     *,
     models: tuple[str, ...],
-    index: Path | None,
+    index: Place | None,
     rerankers: tuple[str, ...],
     host: str | None,
     port: int | None,
@@ -78,7 +83,7 @@ def command(
     given: dict[str, Any] = read_config_file(config_file) if config_file else {}
     options = {
         "models": _named("--model", models),
-        "index": index,
+        "index": index and index.target,
         "rerankers": _named("--rerank", rerankers),
         "host": host,
         "port": port,
@@ -86,6 +91,8 @@ def command(
         "allowed_hosts": allowed_hosts,
         "token_arrays": token_arrays,
     }
+    if models:  # which says anew what is served, and which is the default one
+        given = {name: given[name] for name in given.keys() - {"default_model", "dimensions"}}
     given |= {name: value for name, value in options.items() if value not in (None, (), {})}
     key_file = given.pop("api_key_file", None)
     if key_file is not None:

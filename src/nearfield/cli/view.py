@@ -7,6 +7,7 @@ import re
 import webbrowser
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,8 +66,8 @@ def command(
 
     def tell(address: str) -> None:
         click.echo(f"Showing {index} at {address}/ - stop with Ctrl-C.")
-        if browser and not webbrowser.open(f"{address}/"):
-            click.echo("No browser was found; open the address in one.", err=True)
+        if browser:  # aside: one that runs in this terminal is waited for, and asks the server
+            Thread(target=_show, args=(f"{address}/",), daemon=True).start()
 
     runner = require("nearfield.server.run", extra="server", purpose="nearfield view")
     with TemporaryDirectory(prefix="nearfield-view-") as scratch:
@@ -78,6 +79,12 @@ def command(
         )
         runner.run(config, on_ready=tell)
     return 0
+
+
+def _show(address: str) -> None:
+    """Open a browser."""
+    if not webbrowser.open(address):
+        click.echo("No browser was found; open the address in one.", err=True)
 
 
 def _loaded(specs: Sequence[str], scratch: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfield.core.vectors import as_matrix
+from nearfield.errors import BadRequestError, ProviderError
 from nearfield.server.refusal import Refusal, unavailable
 from nearfield.server.schedule import Item, Items, Pieces, Work, cut_in_pieces
 
@@ -202,6 +203,7 @@ class Batcher:
                 )
             )
         self._metrics.time("tokenize", time.perf_counter() - started)
+        self._metrics.count("truncated_tokens", sum(cut for _, cut in ready))
         with self._wake:
             self._pieces.done(pieces)
             for item, cut in ready:
@@ -257,8 +259,9 @@ class Batcher:
         try:
             matrix = self._matrix(items, threads)
         except Exception as error:  # noqa: BLE001 - whatever a model raises
-            if len(items) == 1:
-                self._fail(items[0].work, error, failed)
+            if len(items) == 1 or _is_of_no_text(error):
+                for item in items:
+                    self._fail(item.work, error, failed)
                 return []
             rows = []
             for item in items:
@@ -280,6 +283,11 @@ class Batcher:
             work.gone = True
             work.error = error
             failed.append(work)
+
+
+def _is_of_no_text(error: Exception) -> bool:
+    """Say whether a provider failed whatever the texts: no key, no credit, no answer."""
+    return isinstance(error, ProviderError) and not isinstance(error, BadRequestError)
 
 
 def _place(item: Item, vector: Vectors) -> bool:

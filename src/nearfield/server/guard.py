@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nearfield.server.http import ASGIApp, Message, Receive, Scope, Send
     from nearfield.server.service import Service
 
-# What needs neither a key nor a loaded model.
+# What is given without a key and a loaded model; a body is not read for it.
 _OPEN_PATHS = frozenset({"/", "/health", "/favicon.ico"})
 _OPEN_FOLDER = "/static/"
 GONE = 499
@@ -121,14 +121,15 @@ class Guard:
         if self._hosts is not None:
             self._check_host(headers.get(b"host"))
         path: str = scope["path"]
-        if path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER):
+        has_body = scope["method"] in _WITH_BODY
+        if not has_body and (path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)):
             return
         key = headers.get(b"authorization")
         if self._key is not None and not hmac.compare_digest(self._key, key or b""):
             raise _no_key(missing=key is None)
         if not self._service.ready:
             raise unavailable("The server is loading its models, or being stopped.")
-        if scope["method"] in _WITH_BODY:
+        if has_body:
             self._check_body(headers)
 
     def _check_host(self, host: bytes | None) -> None:

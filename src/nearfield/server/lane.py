@@ -101,6 +101,7 @@ class TokenLane:
         self.parallel = _threads(model) if native else 1
         self._takes_threads = native is not None
         self._refuses_cuts = runner.on_truncation == "error"
+        self._totals = model.totals  # which its own encode() would keep
         # A prompt never changes, and finding its length costs as much as a short text.
         self.group = lru_cache(self._prompt_tokens)
 
@@ -146,7 +147,15 @@ class TokenLane:
                 "the model reads. Split it."
             )
             raise InputTooLongError(message)
-        return Reading(ids, [len(each) for each in ids], cut)
+        tokens = [len(each) for each in ids]
+        self._totals.add(
+            texts=len(ids),
+            computed=len(ids),
+            tokens=sum(tokens),
+            truncated_texts=sum(map(bool, cut)),
+            truncated_tokens=sum(cut),
+        )
+        return Reading(ids, tokens, cut)
 
 
 class TextLane:

@@ -44,7 +44,7 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     refusal = refusal_of(error)
-    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if refusal is not error and refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log_failure(_log, error)
     return _answer(refusal)
 

@@ -203,15 +203,17 @@ class Pieces:
             pieces: The most pieces; those whose request is gone are dropped.
         """
         taken: list[Piece] = []
-        if self._long_first():
-            piece = heappop(self._long)[2]
-            if not piece.work.gone:
-                self._long_is_out = True
-                return [piece]
-        while self._short and len(taken) < pieces:
-            piece = heappop(self._short)[2]
-            if not piece.work.gone:
-                taken.append(piece)
+        # Until something is taken: who gets nothing here goes to sleep over what is left.
+        while not taken and self:
+            if self._long_first():
+                piece = heappop(self._long)[2]
+                if not piece.work.gone:
+                    self._long_is_out = True
+                    return [piece]
+            while self._short and len(taken) < pieces:
+                piece = heappop(self._short)[2]
+                if not piece.work.gone:
+                    taken.append(piece)
         return taken
 
     def done(self, pieces: Sequence[Piece]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nearfield.core.embeddings import BaseEmbedding, resolve_embed_model
 from nearfield.core.index import VectorStoreIndex
 from nearfield.core.rerank import resolve_reranker
-from nearfield.core.storage import exists, open_store
+from nearfield.core.storage import exists, open_store, shown_place
 from nearfield.errors import ConfigError, StoreError, UnknownModelError
 from nearfield.server.batcher import Batcher
 from nearfield.server.lane import lane_of
@@ -94,6 +94,7 @@ class Service:
             model = resolve_embed_model()
             self.models[model.model_name] = model
         self.default_model = self.config.default_model or next(iter(self.models))
+        self._check_names()
         for name, given in self.config.rerankers.items():
             self.rerankers[name] = resolve_reranker(given)
         for name, model in self.models.items():
@@ -227,6 +228,21 @@ class Service:
             raise UnknownModelError(message)
         return batcher
 
+    def _check_names(self) -> None:
+        """Refuse what the configuration says of models that are not there, or not so long."""
+        for name in (self.default_model, *self.config.dimensions):
+            if name not in self.models:
+                message = f"There is no model {name!r} among {', '.join(self.models)}."
+                raise ConfigError(message)
+        for name, shorter in self.config.dimensions.items():
+            own = self.models[name].dim
+            if own is not None and max(shorter, default=0) > own:
+                message = (
+                    f"The model {name!r} gives {own} numbers a vector; dimensions cannot be "
+                    f"{max(shorter)}."
+                )
+                raise ConfigError(message)
+
     def _open_index(self, index: str | os.PathLike[str] | VectorStoreIndex) -> None:
         if isinstance(index, VectorStoreIndex):
             self.index = index
@@ -246,9 +262,9 @@ class Service:
 
     def _opened(self, path: str | os.PathLike[str]) -> VectorStoreIndex:
         if not exists(path):
+            place = shown_place(path)
             message = (
-                f"There is no index at {str(path)!r}. Make one: nearfield index FOLDER "
-                f"--index {path}"
+                f"There is no index at {place!r}. Make one: nearfield index FOLDER --index {place}"
             )
             raise StoreError(message)
         store = open_store(path, read_only=True)

@@ -265,3 +265,18 @@ def test_a_question_can_be_linked_to(open_page, site):
 
     page.locator(".open", has_text="planets.md").first.wait_for()
     assert page.get_by_role("searchbox").input_value() == "which planet is red"
+
+
+def test_a_link_followed_in_an_open_page_is_asked_and_stays_in_the_address(open_page, site):
+    page = open_page(f"{site.url}/#search?q=which+planet+is+red")
+    page.locator(".open", has_text="planets.md").first.wait_for()
+    page.evaluate("location.hash = '#search?q=the+rudder+of+a+zeppelin'")
+
+    page.locator(".open", has_text="zeppelin.txt").first.wait_for()
+    assert page.get_by_role("searchbox").input_value() == "the rudder of a zeppelin"
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_url("**/#compare")
+    page.get_by_role("tab", name="Search").click()
+    page.wait_for_url("**/#search?q=the+rudder+of+a+zeppelin")
+    page.go_back()
+    page.locator(".open", has_text="planets.md").first.wait_for()

@@ -239,6 +239,20 @@ def test_search_finds_passages_of_the_served_index(running, tmp_path, bundled):
     assert embedded == 200
 
 
+def test_metadata_that_utf_8_cannot_say_is_answered(running, tmp_path, bundled):
+    path = tmp_path / "notes.index"
+    metadata = {"key\ud800": ["a\udfff", {"b": "\ud800"}], "year": 2020}
+    document = Document("Cats sleep most of the day.", id_="cats\ud800", metadata=metadata)
+    VectorStoreIndex.from_documents([document], path=path, embed_model=bundled).close()
+    with running(index=path) as server:
+        status, body, _ = server.ask("POST", "/v1/search", {"query": "animals"})
+
+    assert status == 200
+    (hit,) = body["data"]
+    assert hit["document_id"] == "cats\ufffd"
+    assert hit["metadata"] == {"key\ufffd": ["a\ufffd", {"b": "\ufffd"}], "year": 2020}
+
+
 def test_search_without_an_index_says_how_to_serve_one(server):
     status, body, _ = server.ask("POST", "/v1/search", {"query": "text"})
 

@@ -96,10 +96,11 @@ def test_the_key_opens(locked):
     assert locked.ask("GET", "/metrics", headers=key)[0] == 200
 
 
-def test_the_key_is_looked_at_before_the_body_is_read(locked):
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/", "/health", "/static/app.js"])
+def test_the_key_is_looked_at_before_the_body_is_read(locked, path):
     """The answer comes although the body never does."""
     with locked.connect() as sock:
-        sock.sendall(head("Content-Length: 1000\r\n"))
+        sock.sendall(head("Content-Length: 1000\r\n").replace(b"/v1/embeddings", path.encode()))
 
         assert b" 401 " in sock.recv(65536)
 
@@ -409,3 +410,14 @@ def test_failures_are_logged_without_the_texts(running, gated, caplog):
 
     assert "RuntimeError" in caplog.text
     assert "poison" not in caplog.text
+
+
+def test_what_waited_too_long_is_told_so_and_is_no_failure_in_the_log(running, gated, caplog):
+    with running({"m": gated}, limits={"request_timeout_s": 0.2}) as server:
+        gated.gate.clear()
+        status, _, headers = server.embed("a text")
+        gated.gate.set()
+
+    assert status == 503
+    assert int(headers["retry-after"]) >= 1
+    assert "failed" not in caplog.text

@@ -29,6 +29,27 @@ def test_an_index_that_does_not_exist_ends_it_too(tmp_path):
         run(models={"m": "bundled"}, index=tmp_path / "none.index")
 
 
+def test_a_default_model_that_is_not_served_ends_it():
+    with pytest.raises(ConfigError, match="no model 'm' among nearfield/"):
+        run(default_model="m")
+
+
+def test_dimensions_that_a_model_has_not_got_end_it():
+    """A client that asked for them would get fewer numbers than it asked for."""
+    with pytest.raises(ConfigError, match="384"):
+        run(models={"m": "bundled"}, dimensions={"m": (128, 1000)})
+
+
+def test_the_password_of_an_index_stands_in_no_message(monkeypatch):
+    from nearfield.server import service
+
+    monkeypatch.setattr(service, "exists", lambda _: False)
+    with pytest.raises(StoreError, match="no index") as told:
+        run(index="postgresql://me:a-password@here/notes")
+
+    assert "a-password" not in str(told.value)
+
+
 def test_a_program_can_serve_for_the_length_of_a_block():
     import urllib.error
     import urllib.request

@@ -238,6 +238,15 @@ def test_what_cannot_be_measured_or_drawn_is_refused_at_once(tmp_path, words, sa
     assert says in done.stderr
 
 
+def test_figures_outlive_a_picture_that_cannot_be_written(tmp_path):
+    words = ("--backend", "native", "--quick", "--rounds", 1, "--json", "--plot", "missing/p.svg")
+    done = bench("bundled", *words, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "missing/p.svg" in done.stderr
+    assert json.loads(done.stdout)["models"]
+
+
 def test_the_table_names_the_reference_and_who_did_not_run():
     lines = lay_out(RESULTS[0]).splitlines()
 

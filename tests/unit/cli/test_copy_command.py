@@ -49,8 +49,16 @@ def test_an_index_that_is_not_there_is_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_is_not_copied_onto_itself(source):
-    done = run(source, source)
+@pytest.mark.parametrize("way", ["as it is", "through its folder", "by a link"])
+def test_a_place_is_not_copied_onto_itself(source, tmp_path, way):
+    """What somebody else wrote meanwhile would be taken out of the copy, which is the index."""
+    target = source
+    if way == "through its folder":
+        target = f"{source.parent}/../{source.parent.name}/{source.name}"
+    elif way == "by a link":
+        target = tmp_path / "link"
+        target.symlink_to(source)
+    done = run(source, target)
     assert done.exit_code == 2
     assert "the same place" in done.output
 

@@ -84,8 +84,13 @@ def test_too_many_nodes_are_refused_until_a_sample_is_asked_for(index, tmp_path,
     assert "30 of 40 nodes" in sampled.output
 
 
-def test_a_place_that_cannot_be_written_is_named(index, tmp_path):
-    result = run(index, "--out", tmp_path / "missing" / "out.html")
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_place_that_cannot_be_written_is_named_before_a_map_is_drawn(
+    index, tmp_path, monkeypatch, folder
+):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("nearfield.server.map.picture.sketch", None)
+    result = run(index, "--out", tmp_path / folder / "out.html")
 
     assert result.exit_code == 1
     assert "cannot be written" in result.output

@@ -1,5 +1,7 @@
 """``nearfield view``, up to the server it starts."""
 
+import queue
+import threading
 import types
 
 import pytest
@@ -38,19 +40,30 @@ def test_the_page_is_served_to_this_machine_on_a_free_port(started, index_path):
     assert "http://127.0.0.1:1234/" in result.output
 
 
-def test_the_browser_is_opened_at_it(started, index_path, monkeypatch):
-    opened = []
-    monkeypatch.setattr(view.webbrowser, "open", lambda url: not opened.append(url))
-    CliRunner().invoke(view.command, [str(index_path)])
+def test_the_browser_is_opened_at_it_and_not_waited_for(started, index_path, monkeypatch):
+    """One that runs in the terminal ends when its reader does, and asks the server until then."""
+    opened, served = queue.SimpleQueue(), threading.Event()
 
-    assert opened == ["http://127.0.0.1:1234/"]
+    def browse(url):
+        served.wait()
+        opened.put(url)
+        return True
+
+    monkeypatch.setattr(view.webbrowser, "open", browse)
+    CliRunner().invoke(view.command, [str(index_path)])
+    served.set()
+
+    assert opened.get(timeout=60) == "http://127.0.0.1:1234/"
 
 
 def test_a_machine_without_a_browser_is_told(started, index_path, monkeypatch):
+    told = queue.SimpleQueue()
     monkeypatch.setattr(view.webbrowser, "open", lambda _: False)
-    result = CliRunner().invoke(view.command, [str(index_path)])
+    monkeypatch.setattr(view.click, "echo", lambda text, **_: told.put(text))
+    CliRunner().invoke(view.command, [str(index_path)])
 
-    assert "No browser was found" in result.output
+    assert "http://127.0.0.1:1234/" in told.get(timeout=60)
+    assert "No browser was found" in told.get(timeout=60)
 
 
 def test_models_are_named_without_their_folders(started, index_path):

@@ -39,6 +39,23 @@ def test_options_go_before_the_file(served, tmp_path):
     assert served[0].models == {"a": "bundled"}
 
 
+def test_models_of_the_command_line_take_the_place_of_all_that_the_file_says_of_its_own(
+    served, tmp_path
+):
+    path = tmp_path / "nearfield.toml"
+    entry = "{ spec = 'local:x/y', dimensions = [64] }"
+    path.write_text(f"default_model = 'a'\n[models]\na = {entry}\n")
+
+    assert run(["serve", "--config", str(path), "--model", "b=bundled"]) == 0
+    assert served[0].models == {"b": "bundled"}
+
+
+@pytest.mark.parametrize("place", ["notes.index", "lance://notes", "postgresql://me@here/notes"])
+def test_an_index_is_a_file_or_the_address_of_another_store(served, place):
+    assert run(["serve", "--index", place]) == 0
+    assert served[0].index == place
+
+
 def test_an_open_address_is_refused_without_a_key(served, capsys):
     assert run(["serve", "--host", "0.0.0.0"]) == 1
 

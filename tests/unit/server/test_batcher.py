@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nearfield.embeddings.bundled import BundledEmbedding
-from nearfield.errors import InvalidVectorsError, ModelLoadError
+from nearfield.errors import InvalidVectorsError, ModelLoadError, QuotaExceededError
 from nearfield.server.batcher import Batcher
 from nearfield.server.config import Limits
 from nearfield.server.lane import Reading, lane_of
@@ -43,6 +43,8 @@ class Lane:
         self.gate.wait()
         if "poison" in payloads:
             raise ValueError("poison")
+        if "unpaid" in payloads:
+            raise QuotaExceededError("no credit left")
         if "nan" in payloads:
             return [[float("nan"), 0.0]] * len(payloads)
         return [[float(len(text)), float(sum(map(ord, text)))] for text in payloads]
@@ -118,6 +120,16 @@ async def test_a_text_that_fails_hurts_its_own_request_only(start):
     with pytest.raises(ValueError, match="poison"):
         await bad
     await first
+
+
+async def test_a_provider_that_fails_whatever_the_texts_is_asked_once(start):
+    """Each text alone would be refused as well, after all the waits between its tries."""
+    lane = Lane()
+    batcher = start(lane)
+
+    with pytest.raises(QuotaExceededError):
+        await batcher.run(["unpaid", "other"], "document")
+    assert lane.batches == [["unpaid", "other"]]
 
 
 async def test_vectors_that_are_no_numbers_are_refused_by_request(start):
@@ -246,13 +258,34 @@ async def test_the_vectors_are_the_librarys_bit_for_bit(start, input_type):
     batcher = start(lane_of(model))
     texts = [f"{'word ' * (n * 17 % 300)}number {n}" for n in range(40)]
     alone = model.encode(texts, input_type=input_type)
+    cut = model.totals.truncated_tokens
 
     works = await asyncio.gather(*(batcher.run([text], input_type) for text in texts))
     whole = await batcher.run(texts, input_type)
 
     assert np.array_equal(np.concatenate([work.vectors for work in works]), alone)
     assert np.array_equal(whole.vectors, alone)
-    assert whole.cut == model.totals.truncated_tokens > 0
+    assert whole.cut == cut > 0
+
+
+async def test_the_models_own_totals_count_what_is_served_as_what_it_embeds_itself(start):
+    model = BundledEmbedding(on_truncation="ignore")
+    texts = ["word " * 400, "word"]
+    model.encode(texts)
+    alone = model.totals.as_dict()
+    batcher = start(lane_of(model))
+    await batcher.run(texts, "document")
+
+    assert alone["truncated_tokens"] > 0
+    assert model.totals.as_dict() == {name: 2 * count for name, count in alone.items()}
+
+
+async def test_tokens_that_are_left_out_are_counted(start):
+    batcher = start(lane_of(BundledEmbedding(on_truncation="ignore")))
+    works = [await batcher.run([text], "document") for text in ("word " * 400, "word")]
+
+    assert works[0].cut > 0
+    assert batcher.counted.totals()["truncated_tokens"] == works[0].cut
 
 
 async def test_metrics_count_texts_tokens_and_batches(start):

@@ -195,6 +195,19 @@ def test_pieces_of_those_who_have_gone_are_not_read(make_work):
     assert [piece.work for piece in pieces.take(8)] == [here]
 
 
+@pytest.mark.parametrize("size", [1, 101])
+def test_a_long_text_behind_one_that_has_gone_is_read_at_once(make_work, size):
+    """A thread that is given nothing waits, and nobody may come to wake it."""
+    pieces = Pieces(long_characters=100)
+    gone, here = make_work("a" * size), make_work("b" * 101)
+    pieces.put(Piece(gone, 0, 1, size), 0)
+    pieces.put(Piece(here, 0, 1, 101), 1)
+    gone.gone = True
+
+    assert [piece.work for piece in pieces.take(8)] == [here]
+    assert not pieces
+
+
 def test_a_full_queue_says_when_to_come_again():
     room = Room(max_requests=2, max_texts=100)
     room.enter(1, lambda: 7)

@@ -88,8 +88,6 @@ def command(
     draw = _drawer(plot_path)
     texts = make_workloads(QUICK if quick else Counts())
     results = _measure_all(models or ("bundled",), backends or installed(), texts, rounds)
-    if draw and plot_path:
-        draw(results, plot_path)
     record = {
         **_conditions(rounds),
         "texts": {name: len(some) for name, some in texts.items()},
@@ -100,6 +98,8 @@ def command(
         print_json(record)
     else:
         click.echo("\n\n".join([*map(lay_out, results), NOTE]))
+    if draw and plot_path:  # last: where it cannot be written, the figures are there
+        draw(results, plot_path)
     return 0 if any(one.error is None for result in results for one in result.backends) else 1
 
 

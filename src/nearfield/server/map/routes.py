@@ -14,6 +14,7 @@ from nearfield.core.aside import in_thread
 from nearfield.server.map.atlas import Atlas
 from nearfield.server.map.describe import card, describe, describe_field
 from nearfield.server.page.bodies import Body, Question, body_of
+from nearfield.server.page.records import all_sendable, sendable
 from nearfield.server.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class _Map:
         picture = self._picture(request.query_params.get("version"))
         name = request.query_params.get("name", "")
         for field in picture.points.fields:
-            if field.name == name:
+            if sendable(field.name) == name:
                 codes = base64.b64encode(field.codes.tobytes()).decode("ascii")
                 return _json({**describe_field(field), "codes": codes})
         raise Refusal(404, "The map has no such field.", param="name")
@@ -187,4 +188,4 @@ def _number(given: str, picture: Picture) -> int:
 
 
 def _json(value: Any) -> JSONResponse:
-    return JSONResponse(value, headers={"cache-control": "no-store"})
+    return JSONResponse(all_sendable(value), headers={"cache-control": "no-store"})

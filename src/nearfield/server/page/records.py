@@ -28,6 +28,21 @@ def sendable(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+def all_sendable(value: Any) -> Any:
+    """Give a JSON-able value in which every text is one that UTF-8 can say.
+
+    Args:
+        value: Texts, numbers, lists and dictionaries of them.
+    """
+    if isinstance(value, str):
+        return sendable(value)
+    if isinstance(value, dict):
+        return {sendable(name): all_sendable(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [all_sendable(each) for each in value]
+    return value
+
+
 def window(length: int, best: Span | None, *, shown: int = SHOWN_CHARACTERS) -> Span:
     """Choose which stretch of a text is shown.
 

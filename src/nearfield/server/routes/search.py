@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from nearfield.core.filter_forms import as_filters
 from nearfield.core.schema import QueryBundle
+from nearfield.server.page.records import all_sendable, sendable
 from nearfield.server.refusal import Refusal
 from nearfield.server.schemas import SearchBody, SearchResult, SearchResults
 
@@ -52,10 +53,10 @@ def _result(rank: int, found: NodeWithScore) -> SearchResult:
     return SearchResult(
         index=rank,
         score=found.score,
-        node_id=node.id,
-        document_id=node.document_id,
+        node_id=sendable(node.id),
+        document_id=sendable(node.document_id),
         start=node.start,
         end=node.end,
-        text=node.text,
-        metadata=dict(node.metadata),
+        text=sendable(node.text),
+        metadata=all_sendable(node.metadata),
     )

@@ -3,6 +3,8 @@
 import { inTab } from "./kept.js";
 
 const KEY = "nearfield-key";
+const SENDABLE = /^[!-~]+$/; // as all keys of the server are
+const REFUSED = "That key was not accepted.";
 
 /** A request that got no result; `message` is for people. */
 export class Failed extends Error {
@@ -68,17 +70,20 @@ function unlock(refused) {
     const dialog = document.getElementById("key-dialog");
     const input = document.getElementById("key-input");
     const form = document.getElementById("key-form");
-    document.getElementById("key-error").textContent = refused ? "That key was not accepted." : "";
+    const tell = (text) => (document.getElementById("key-error").textContent = text);
+    tell(refused ? REFUSED : "");
     input.value = "";
     const hold = (event) => event.preventDefault(); // nothing works behind it
     const done = (event) => {
       event.preventDefault();
-      inTab.set(KEY, input.value.trim());
+      const key = input.value.trim();
+      if (!SENDABLE.test(key)) return tell(REFUSED); // a browser sends no such header
+      inTab.set(KEY, key);
       form.removeEventListener("submit", done);
       dialog.removeEventListener("cancel", hold);
       dialog.close();
       asking = null;
-      resolve();
+      return resolve();
     };
     form.addEventListener("submit", done);
     dialog.addEventListener("cancel", hold);

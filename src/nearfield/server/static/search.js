@@ -32,9 +32,9 @@ class Search {
     this.modes = kept.modes ?? (this.index.text_search ? ["vector", "text", "hybrid"] : ["vector"]);
     this.topK = kept.topK ?? 10;
     this.build(root);
-    const asked = new URLSearchParams(location.hash.split("?")[1] ?? "").get("q");
-    if (asked) this.input.value = asked;
+    this.input.value = linked() ?? "";
     this.search();
+    context.onShow((name) => name === "search" && this.shown());
     if (!matchMedia("(pointer: coarse)").matches) this.input.focus();
   }
 
@@ -165,6 +165,16 @@ class Search {
       if (!shown?.best) continue;
       fill(card.querySelector(".passage"), passage(shown));
       scrollToBest(card);
+    }
+  }
+
+  /** Ask what the address asks, of a link that was followed; or write there again what is asked. */
+  shown() {
+    const asked = linked();
+    if (asked === null) this.remember(this.input.value.trim());
+    else if (asked !== this.input.value.trim()) {
+      this.input.value = asked;
+      this.search();
     }
   }
 
@@ -330,6 +340,9 @@ class Search {
     else if (event.key === "Escape") this.input.focus();
   }
 }
+
+/** The question that the address carries, or null. */
+const linked = () => new URLSearchParams(location.hash.split("?")[1] ?? "").get("q")?.trim() ?? null;
 
 /** A stretch of a text, its best sentence marked where that is known. */
 function passage({ text, text_start: first, length, best }) {

@@ -21,6 +21,7 @@ def index():
         Document(f"Text {i} " + "word " * 500, {"kind": "ab"[i % 2]}, id=f"{'xy'[i % 2]}/d{i}")
         for i in range(COUNT)
     ]
+    documents.append(Document("Half a pair.", {"half\ud800": "\ud800"}, id="x/half\ud800"))
     with VectorStoreIndex.from_documents(documents, embed_model=FakeEmbedding()) as made:
         yield made
 
@@ -75,6 +76,14 @@ def test_a_field_has_a_category_for_every_point(client, state):
     assert sorted(field["labels"]) == ["x", "y"]
     assert np.bincount(codes).tolist() == field["counts"]
     assert get(client, "field", state, name="nothing").status_code == 404
+
+
+def test_what_utf_8_cannot_say_is_told_as_far_as_it_can(client, state):
+    assert "half\ufffd" in {field["name"] for field in state["fields"]}
+    assert "\ufffd" in get(client, "field", state, name="half\ufffd").json()["labels"]
+    last = str(state["count"] - 1)
+    assert get(client, "cards", state, i=last).json()[0]["document"] == "x/half\ufffd"
+    assert get(client, "node", state, i=last).json()["metadata"] == {"half\ufffd": "\ufffd"}
 
 
 def test_cards_and_nodes_are_given_by_number(client, state, index):
