@@ -179,6 +179,20 @@ def test_text_after_a_comment_and_in_odd_tags_is_kept():
     assert html_text("<!-- <p>no --><DIV CLASS='a\">b'>Yes</DIV><!x>!")[0] == "Yes\n\n!"
 
 
+@pytest.mark.parametrize(
+    "empty",
+    ["<title/>", '<script src="a.js"/>', "<style />", "<svg class='i'/>", "<iframe/>", "<nav/>"],
+)
+def test_a_tag_that_closes_itself_hides_nothing_of_what_follows(empty):
+    page = f"<html><head>{empty}</head><body><p>One.</p>{empty}<p>Two.</p></body></html>"
+    assert html_text(page) == ("One.\n\nTwo.", "")
+
+
+def test_the_head_ends_where_the_text_begins_though_no_tag_says_so():
+    page = "<!DOCTYPE html><html><head><title>Bees</title><h1>Bees</h1><p>They make honey."
+    assert html_text(page)[0] == "# Bees\n\nThey make honey."
+
+
 def test_a_character_number_of_ten_thousand_digits_is_left_as_it_is():
     text = "&#" + "9" * 10_000 + ";"
     assert html_text(text)[0] == text
