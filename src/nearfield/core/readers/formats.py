@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.readers.html import html_text
@@ -23,7 +25,12 @@ MOST_GROWTH = 16
 """How many times its own length a file may grow to when it is laid out as text."""
 LEAST_ROOM = 65_536
 
-FAIR_PART = 0.25
+FAIR_PART = 0.75
+"""What is taken for the main text must have so much of the words of a page's sentences: it may
+be a small box beside them, or lists and old markup may be left out of it."""
+LEAST_OF_A_SENTENCE = 8
+"""Words in a line; menus have fewer."""
+_WORDS = re.compile(r"[^\W_]+")
 _TOP_HEADING = re.compile(r"^# ", re.MULTILINE)
 _LONGEST_CELL = 1 << 27
 _DELIMITERS = ",;\t|"
@@ -77,11 +84,19 @@ def _plain(text: str) -> Iterator[Part]:
 def _html(text: str) -> Iterator[Part]:
     shown, title = html_text(text)
     better = PAGE_TEXT.load()(text) or ""
-    # What it takes for the main text is sometimes a small box beside it.
-    if better and len(better) >= FAIR_PART * len(shown):
+    if better and _says_most(better, shown):
         begins = f"# {title}\n\n" if title and not _TOP_HEADING.search(better) else ""
         shown = begins + better
     yield Part(shown, facts={"title": title} if title else {})
+
+
+def _says_most(better: str, shown: str) -> bool:
+    """Say whether what a text leaves out of another is menus rather than sentences."""
+    lines = [_WORDS.findall(line) for line in shown.split("\n")]
+    words = Counter(chain.from_iterable(line for line in lines if len(line) >= LEAST_OF_A_SENTENCE))
+    words = words or Counter(chain.from_iterable(lines))
+    kept = words & Counter(_WORDS.findall(better))
+    return kept.total() >= FAIR_PART * words.total()
 
 
 def _csv(text: str) -> Iterator[Part]:
