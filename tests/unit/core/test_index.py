@@ -241,6 +241,25 @@ def test_an_inserted_node_replaces_the_one_of_its_id(model):
     assert [(n.id, n.text) for n, _ in index.store.nodes()] == [("n", "new")]
 
 
+@pytest.mark.parametrize("document_id", ["", "survey"])
+def test_nodes_of_equal_text_and_other_facts_are_all_kept(model, document_id):
+    nodes = [
+        Node("Yes.", document_id=document_id, metadata={"question": number}) for number in range(3)
+    ]
+    index = VectorStoreIndex([*nodes, nodes[0]], embed_model=model)
+    index.insert_nodes(nodes)
+
+    kept = [node.metadata["question"] for node, _ in index.store.nodes()]
+    assert sorted(kept) == [0, 1, 2]
+
+
+def test_nodes_of_equal_text_put_in_one_by_one_are_all_kept(model):
+    index = VectorStoreIndex(embed_model=model)
+    for number in range(3):
+        index.insert_nodes([Node("Yes.", metadata={"question": number})])
+    assert index.count == 3
+
+
 def test_a_nodes_own_embedding_of_another_length_is_refused(index):
     with pytest.raises(DimensionMismatchError, match="has 2 numbers"):
         index.insert_nodes([Node("x", id="odd", embedding=[1.0, 2.0])])
