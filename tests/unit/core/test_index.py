@@ -19,6 +19,7 @@ from nearfield.core import (
     VectorStoreIndex,
     index_parts,
 )
+from nearfield.embeddings.bundled import BundledEmbedding
 from nearfield.errors import ConfigError, DimensionMismatchError, ModelMismatchError, StoreError
 from nearfield.stores.sqlite import SQLiteStore
 from nearfield.testing.fake import FakeEmbedding
@@ -546,6 +547,54 @@ def test_an_index_keeps_the_sizes_it_was_made_with(model):
 
     per_document = [len(info.node_ids) for info in again.ref_doc_info.values()]
     assert per_document[0] == per_document[1]
+
+
+def test_an_index_made_by_another_librarys_splitter_opens_without_it(model, recwarn):
+    class Theirs:
+        chunk_size, chunk_overlap = 4096, 1024  # of their own tokens
+
+        def split_text(self, text):
+            return [text]
+
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[Theirs()]
+    )
+    again = VectorStoreIndex.from_vector_store(index.store, model)
+    again.insert(PLANETS[1])
+
+    assert "chunk_size" not in index.store.header.facts
+    assert again.count == 2
+    assert not recwarn.list
+
+
+def test_an_index_whose_overlap_its_model_cannot_read_opens():
+    model = BundledEmbedding()
+    made_with = SentenceSplitter(512, 300, model.measure)
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[made_with]
+    )
+    with pytest.warns(UserWarning, match="chunk_size 512 is more than the 254 tokens"):
+        again = VectorStoreIndex.from_vector_store(index.store, model)
+    assert first(again, "the red planet") == "mars"
+
+
+def test_what_a_function_adds_to_one_node_is_not_added_to_all(model):
+    class Theirs:
+        def split_text(self, text):
+            return text.split(". ")
+
+    def numbered(nodes):
+        for number, node in enumerate(nodes):
+            node.metadata["part"] = number
+        return nodes
+
+    document = Document("One. Two. Three.", {"kind": "count"}, id="a")
+    index = VectorStoreIndex.from_documents(
+        [document], embed_model=model, transformations=[Theirs(), numbered]
+    )
+
+    assert [node.metadata["part"] for node, _ in index.store.nodes()] == [0, 1, 2]
+    assert document.metadata == {"kind": "count"}
 
 
 def test_transformations_are_a_splitter_and_functions_of_nodes(model):
