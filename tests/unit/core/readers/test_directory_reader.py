@@ -212,6 +212,16 @@ def test_several_workers_give_the_same_in_the_same_order(folder):
     assert together.skipped == alone.skipped != []
 
 
+def test_records_before_a_broken_one_are_read_however_many_workers_read(folder):
+    (folder / "aa.jsonl").write_text('{"n": 1}\n{"n": 2}\nbroken\n{"n": 4}\n')
+    reader = SimpleDirectoryReader(folder)
+    for workers in (1, 3):
+        read = [document.id for document in reader.load_data(num_workers=workers)]
+        assert read == ["a.txt", "aa.jsonl#1", "aa.jsonl#2", "b.md"]
+        (skipped,) = reader.skipped
+        assert "Line 3 is not JSON" in skipped.reason
+
+
 def test_resources_are_listed_and_read_one_by_one(folder):
     reader = SimpleDirectoryReader(folder)
     assert reader.list_resources() == [str(folder / "a.txt"), str(folder / "b.md")]
