@@ -34,6 +34,9 @@ _WORDS = re.compile(r"[^\W_]+")
 _TOP_HEADING = re.compile(r"^# ", re.MULTILINE)
 _LONGEST_CELL = 1 << 27
 _DELIMITERS = ",;\t|"
+_DELIMITER_SAID = re.compile(r"sep=([,;\t|])\r?\n")
+"""What Excel writes and reads in the first line."""
+_QUOTED = re.compile('"[^"]*"')
 
 
 class FormatError(Exception):
@@ -100,7 +103,11 @@ def _says_most(better: str, shown: str) -> bool:
 
 
 def _csv(text: str) -> Iterator[Part]:
-    first_line = text[: text.find("\n")] if "\n" in text else text
+    said = _DELIMITER_SAID.match(text)
+    if said:
+        yield from _rows("\n" + text[said.end() :], said[1])  # lines keep their numbers
+        return
+    first_line = _QUOTED.sub("", text.lstrip().partition("\n")[0])
     yield from _rows(text, max(_DELIMITERS, key=first_line.count))
 
 
@@ -207,17 +214,18 @@ def _notebook(text: str) -> Iterator[Part]:
         message = "It is JSON, but no notebook."
         raise FormatError(message)
     sheets = book.get("worksheets") or [book]  # before version 4 cells lay in worksheets
-    cells = sheets[0].get("cells") if isinstance(sheets[0], dict) else None
-    if not isinstance(cells, list):
+    listed = isinstance(sheets, list)
+    cells: list[Any] = [_dig(sheet, "cells") for sheet in sheets] if listed else [None]
+    if not all(isinstance(its, list) for its in cells):
         message = "It has no cells."
         raise FormatError(message)
     language = _dig(book, "metadata", "language_info", "name") or ""
-    written = [_cell(cell, language) for cell in cells if isinstance(cell, dict)]
+    written = [_cell(cell, language) for cell in chain(*cells) if isinstance(cell, dict)]
     yield Part("\n\n".join(filter(None, written)))
 
 
 def _cell(cell: dict[str, Any], language: str) -> str:
-    source = cell.get("source", cell.get("input", ""))
+    source = cell.get("source", cell.get("input")) or ""
     text = "".join(map(str, source)) if isinstance(source, list) else str(source)
     if cell.get("cell_type") == "code" and text.strip():
         return f"```{language}\n{text.rstrip()}\n```"
