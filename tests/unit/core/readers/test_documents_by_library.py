@@ -177,6 +177,27 @@ def test_text_in_links_and_form_fields_is_read_and_deleted_text_is_not(tmp_path)
     assert document.text == "A link and more.\n\nA field."
 
 
+def test_moved_text_is_read_once_where_it_stands_now(tmp_path):
+    body = (
+        f"<w:p>{run('First.')}<w:moveFrom>{run(' Moved.')}</w:moveFrom></w:p>"
+        f"<w:p>{run('Second.')}<w:moveTo>{run(' Moved.')}</w:moveTo></w:p>"
+    )
+    (document,) = read(tmp_path / "moved.docx", with_body(body))
+    assert document.text == "First.\n\nSecond. Moved."
+
+
+def test_text_in_elements_of_other_programs_and_in_formulas_is_read(tmp_path):
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    row = f"<w:tr><w:customXml><w:tc><w:p>{run('in a cell')}</w:p></w:tc></w:customXml></w:tr>"
+    body = (
+        f"<w:customXml><w:p>{run('In a block.')}</w:p></w:customXml>"
+        f"<w:tbl>{row}</w:tbl>"
+        f"<w:p>{run('Energy is ')}<m:oMath {math}><m:r><m:t>E=mc</m:t></m:r></m:oMath></w:p>"
+    )
+    (document,) = read(tmp_path / "tagged.docx", with_body(body))
+    assert document.text == "In a block.\n\nin a cell\n\nEnergy is E=mc"
+
+
 def test_a_cell_that_claims_to_span_a_billion_columns_costs_nothing(tmp_path):
     body = (
         '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="1000000000"/></w:tcPr>'
