@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nearfield.core.metadata import check_metadata
 from nearfield.core.schema import as_document
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 WINDOW_NODES = 512
 WINDOW_CHARACTERS = 1 << 22
+SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def make_drafts(
 
     Raises:
         TypeError: Something is not a document.
+        ConfigError: The metadata of a document is not JSON: told before it is embedded, so
+            that what came before it is written.
     """
     for item in documents:
         document = as_document(item)
@@ -155,6 +159,7 @@ def make_drafts(
             yield None
         else:
             seen[name] = content
+            check_metadata(document.metadata, f"document {name[:SHOWN_CHARACTERS]!r}")
             nodes = split(document)
             yield Draft(name, content, nodes, document.metadata, replaces=name in known)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import Draft
 from nearfield.core.ingest import Ingest
+from nearfield.core.metadata import check_metadata
 from nearfield.core.schema import DERIVED_ID, as_document, check_node, content_hash
 from nearfield.core.warn import warn
 
@@ -330,6 +331,7 @@ class WritableIndex(ABC):
         grouped: dict[str, dict[str, Node]] = {}
         for node in nodes:
             check_node(node)
+            check_metadata(node.metadata, f"node {node.id!r}")
             own = grouped.setdefault(node.document_id, {})
             apart = _told_apart(node, own)
             own[apart.id] = apart
