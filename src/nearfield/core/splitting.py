@@ -29,11 +29,13 @@ def default_splitter(model: BaseEmbedding, facts: Metadata | None = None) -> Sen
         The splitter.
     """
     sizes = facts or {}
-    splitter = SentenceSplitter.for_model(model, sizes.get("chunk_size"))
-    overlap = sizes.get("chunk_overlap")
-    # The model may have come later and read less; then the default is what fits it.
-    if overlap is not None and overlap < splitter.chunk_size:
-        splitter.chunk_overlap = overlap
+    size, overlap = sizes.get("chunk_size"), sizes.get("chunk_overlap")
+    if overlap is None:
+        return SentenceSplitter.for_model(model, size)
+    splitter = SentenceSplitter.for_model(model, size, 0)
+    # The model may have come later and read less.
+    fits = overlap < splitter.chunk_size
+    splitter.chunk_overlap = overlap if fits else splitter.chunk_size // 4
     return splitter
 
 

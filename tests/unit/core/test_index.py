@@ -549,6 +549,14 @@ def test_an_index_keeps_the_sizes_it_was_made_with(model):
     assert per_document[0] == per_document[1]
 
 
+def test_an_index_opens_whatever_overlap_is_set_for_new_ones(model):
+    with Settings.override(chunk_size=12, chunk_overlap=2):
+        index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
+    with Settings.override(chunk_overlap=200):
+        again = VectorStoreIndex.from_vector_store(index.store, model)
+    assert first(again, "the red planet") == "mars"
+
+
 def test_an_index_made_by_another_librarys_splitter_opens_without_it(model, recwarn):
     class Theirs:
         chunk_size, chunk_overlap = 4096, 1024  # of their own tokens
