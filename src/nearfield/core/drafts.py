@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nearfield.core.metadata import check_metadata
 from nearfield.core.schema import as_document
+from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -143,8 +144,8 @@ def make_drafts(
 
     Raises:
         TypeError: Something is not a document.
-        ConfigError: The metadata of a document is not JSON: told before it is embedded, so
-            that what came before it is written.
+        ConfigError: The metadata of a document is not JSON, or its text holds half a character:
+            told before it is embedded, so that what came before it is written.
     """
     for item in documents:
         document = as_document(item)
@@ -159,9 +160,26 @@ def make_drafts(
             yield None
         else:
             seen[name] = content
-            check_metadata(document.metadata, f"document {name[:SHOWN_CHARACTERS]!r}")
+            shown = repr(name[:SHOWN_CHARACTERS])
+            check_metadata(document.metadata, f"document {shown}")
             nodes = split(document)
+            _check_texts(nodes, shown)
             yield Draft(name, content, nodes, document.metadata, replaces=name in known)
+
+
+def _check_texts(nodes: Sequence[Node], shown: str) -> None:
+    """Refuse what no model reads, by the document's name: a model knows it by a number only."""
+    for node in nodes:
+        try:
+            if node.embedding is None and isinstance(node.text, str):
+                node.text.encode()
+        except UnicodeEncodeError as error:
+            place = node.start + error.start
+            message = (
+                f"Document {shown} holds half a character (a lone surrogate) near {place}. "
+                "Replace it: text.encode('utf-8', 'replace').decode()."
+            )
+            raise ConfigError(message) from error
 
 
 def pack(drafts: Iterable[Draft | None], most_nodes: int) -> Iterator[Window]:

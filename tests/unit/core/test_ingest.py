@@ -313,13 +313,22 @@ def test_a_reading_error_comes_after_what_was_read_is_written(store, model, leng
     assert len(store.content_hashes()) == length
 
 
-def test_facts_that_no_store_could_keep_are_told_before_they_cost_anything(store, model):
+@pytest.mark.parametrize(
+    ("text", "facts", "said"),
+    [
+        ("bad\n", {"when": object()}, "'when' of document 'bad' is of type object"),
+        ("fine\nhalf \ud83d", {}, r"Document 'bad' holds half a character .* near 10"),
+    ],
+)
+def test_what_nobody_could_embed_or_keep_is_told_before_it_costs_anything(
+    store, model, text, facts, said
+):
     documents = [
         Document("good\n", id="good"),
-        Document("bad\n", {"when": object()}, id="bad"),
+        Document(text, facts, id="bad"),
         Document("after\n", id="after"),
     ]
-    with pytest.raises(ConfigError, match="'when' of document 'bad' is of type object"):
+    with pytest.raises(ConfigError, match=said):
         ingest(store, model, documents)
     assert list(store.content_hashes()) == ["good"]
     assert model.computed == ["good"]
