@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from nearfield.cli.place import Place
     from nearfield.core.index import VectorStoreIndex
     from nearfield.core.rerank import Reranker
+    from nearfield.core.retriever import Retriever
+    from nearfield.core.schema import NodeWithScore
 
 MODES = ("vector", "text", "hybrid")
 DEPTH = 100
+DEEPER = 4
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -104,13 +107,26 @@ def _rankings(
     id_key: str | None,
     reranker: Reranker | None,
 ) -> dict[str, list[str]]:
-    retriever = index.as_retriever(DEPTH, mode=mode, nodes_per_document=1, rerank=reranker)
-    answers = retriever.retrieve_many(list(questions.values()))
+    def retriever(depth: int) -> Retriever:
+        return index.as_retriever(depth, mode=mode, nodes_per_document=1, rerank=reranker)
+
+    answers = retriever(DEPTH).retrieve_many(list(questions.values()))
     rankings = {}
-    for name, found in zip(questions, answers, strict=True):
-        names = [str(one.metadata.get(id_key)) if id_key else one.node.document_id for one in found]
-        rankings[name] = list(dict.fromkeys(names))  # two documents may carry one judged id
+    for (name, text), answer in zip(questions.items(), answers, strict=True):
+        found, depth, ranking = answer, DEPTH, _judged_ids(answer, id_key)
+        # Many documents, such as the pages of a file, may carry one judged id.
+        while len(ranking) < DEPTH and len(found) == depth and reranker is None:
+            depth *= DEEPER
+            found = retriever(depth).retrieve(text)
+            ranking = _judged_ids(found, id_key)
+        rankings[name] = ranking
     return rankings
+
+
+def _judged_ids(found: Sequence[NodeWithScore], id_key: str | None) -> list[str]:
+    """Give the ids that are judged, each at its best rank."""
+    names = [str(one.metadata.get(id_key)) if id_key else one.node.document_id for one in found]
+    return list(dict.fromkeys(names))
 
 
 def _refuse_strange_ids(

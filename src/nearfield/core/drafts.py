@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nearfield.core.metadata import check_metadata
 from nearfield.core.schema import as_document
+from nearfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 WINDOW_NODES = 512
 WINDOW_CHARACTERS = 1 << 22
+SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,8 @@ def make_drafts(
 
     Raises:
         TypeError: Something is not a document.
+        ConfigError: The metadata of a document is not JSON, or its text holds half a character:
+            told before it is embedded, so that what came before it is written.
     """
     for item in documents:
         document = as_document(item)
@@ -155,8 +160,26 @@ def make_drafts(
             yield None
         else:
             seen[name] = content
+            shown = repr(name[:SHOWN_CHARACTERS])
+            check_metadata(document.metadata, f"document {shown}")
             nodes = split(document)
+            _check_texts(nodes, shown)
             yield Draft(name, content, nodes, document.metadata, replaces=name in known)
+
+
+def _check_texts(nodes: Sequence[Node], shown: str) -> None:
+    """Refuse what no model reads, by the document's name: a model knows it by a number only."""
+    for node in nodes:
+        try:
+            if node.embedding is None and isinstance(node.text, str):
+                node.text.encode()
+        except UnicodeEncodeError as error:
+            place = node.start + error.start
+            message = (
+                f"Document {shown} holds half a character (a lone surrogate) near {place}. "
+                "Replace it: text.encode('utf-8', 'replace').decode()."
+            )
+            raise ConfigError(message) from error
 
 
 def pack(drafts: Iterable[Draft | None], most_nodes: int) -> Iterator[Window]:

@@ -329,6 +329,7 @@ class VectorStoreIndex(WritableIndex):
 
     def _make_split(self, transformations: Sequence[Any] | None) -> Any:
         # Fetched when an index is made, not when the class is: it costs as much as the rest.
+        from nearfield.core.splitter import SentenceSplitter  # noqa: PLC0415
         from nearfield.core.splitting import default_splitter, make_split  # noqa: PLC0415
 
         if transformations is None and Settings.node_parser is not None:
@@ -336,10 +337,10 @@ class VectorStoreIndex(WritableIndex):
         if transformations is None:
             facts = self.store.header.facts if self.store.header else None
             transformations = [default_splitter(self.embed_model, facts)]
-        for name in ("chunk_size", "chunk_overlap"):
-            value = getattr(transformations[0] if transformations else None, name, None)
-            if isinstance(value, int):
-                self._facts[name] = value
+        splitter = transformations[0] if transformations else None
+        if isinstance(splitter, SentenceSplitter):  # others count something else
+            self._facts["chunk_size"] = splitter.chunk_size
+            self._facts["chunk_overlap"] = splitter.chunk_overlap
         return make_split(transformations)
 
     def _header(self, dim: int) -> Header:

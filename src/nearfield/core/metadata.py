@@ -36,16 +36,29 @@ def encode_metadata(metadata: Mapping[str, Any], owner: str) -> str:
         ConfigError: It is no mapping, a key is not text, a value is not JSON, a float is not
             finite, a whole number has too many digits, or it is nested more than 64 deep.
     """
-    check_mapping(metadata, owner)
+    check_metadata(metadata, owner)
     if not metadata:
         return "{}"
     facts = dict(metadata)
-    _check(facts, owner, depth=1)
     try:
         return json.dumps(facts, allow_nan=False)
     except ValueError as error:  # of a whole number, that it has too many digits
         message = f"The metadata of {owner} cannot be written as JSON: {error}. Write it as text."
         raise ConfigError(message) from error
+
+
+def check_metadata(metadata: Mapping[str, Any], owner: str) -> None:
+    """Refuse metadata that :func:`encode_metadata` would, but for numbers of too many digits.
+
+    Args:
+        metadata: The facts.
+        owner: Whose facts they are, for the message.
+
+    Raises:
+        ConfigError: As for :func:`encode_metadata`.
+    """
+    check_mapping(metadata, owner)
+    _check(dict(metadata), owner, depth=1)
 
 
 def decode_metadata(data: str) -> Metadata:

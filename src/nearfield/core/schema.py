@@ -173,7 +173,8 @@ class Node:
 
     Attributes:
         text: The piece; ``document.text[start:end]`` for a node made by the splitter.
-        id: Its name, unique in an index; derived from document and place by the splitter.
+        id: Its name, unique in an index; by default derived from document, place and text,
+            without a document from text and facts.
         document_id: The document it came from.
         start: First character in the document, from 0.
         end: One past the last character.
@@ -193,7 +194,9 @@ class Node:
         """Fill in what was left out."""
         if not self.id:
             seed = f"{self.document_id}\x00{self.start}\x00{self.text}"
-            object.__setattr__(self, "id", f"{DERIVED_ID}{content_hash(seed)[:24]}")
+            # Of no document, equal texts are told apart by their facts alone.
+            facts = None if self.document_id else self.metadata
+            object.__setattr__(self, "id", f"{DERIVED_ID}{content_hash(seed, facts)[:24]}")
         if not self.document_id:
             object.__setattr__(self, "document_id", self.id)
         if self.end < 0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields
+from math import isnan
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from nearfield.core.rerank import resolve_reranker
@@ -98,6 +100,10 @@ class SearchOptions:
             ids = getattr(self, name)
             if ids is not None:
                 put(self, name, frozenset([ids] if isinstance(ids, str) else ids))
+        if self.filters is not None:
+            from nearfield.core.filter_forms import as_filters  # noqa: PLC0415 - few filter
+
+            put(self, "filters", as_filters(self.filters))
         self._check()
         if self.rerank is not None:
             put(self, "rerank", resolve_reranker(self.rerank))
@@ -107,8 +113,13 @@ class SearchOptions:
         if self.mode not in MODES:
             message = f"Unknown search mode {self.mode!r}. Choose one of {', '.join(MODES)}."
             raise ConfigError(message)
-        if self.nodes_per_document is not None and self.nodes_per_document < 1:
-            message = f"nodes_per_document must be at least 1, not {self.nodes_per_document!r}."
+        most = self.nodes_per_document
+        if most is not None and (not isinstance(most, Integral) or most < 1):
+            message = f"nodes_per_document must be a whole number of at least 1, not {most!r}."
+            raise ConfigError(message)
+        cutoff = self.score_cutoff
+        if cutoff is not None and (not isinstance(cutoff, Real) or isnan(cutoff)):
+            message = f"score_cutoff must be a number, not {cutoff!r}."
             raise ConfigError(message)
         if not isinstance(self.rerank_candidates, int) or self.rerank_candidates < 1:
             message = f"rerank_candidates must be at least 1, not {self.rerank_candidates!r}."

@@ -55,8 +55,9 @@ class SentenceSplitter:
     Args:
         chunk_size: The most tokens in a node; by default ``Settings.chunk_size``, or
             else 256 or what the model reads, whichever is less.
-        chunk_overlap: The most tokens that a node shares with the one before; by
-            default ``Settings.chunk_overlap``, or a quarter of the size if that is less.
+        chunk_overlap: The most tokens that a node shares with the one before; by default
+            ``Settings.chunk_overlap``, and no more than a quarter of a size that is not that of
+            the settings, or of any size where no overlap was set.
         measure: Counts the tokens; by default that of ``Settings.embed_model``.
         window: The most tokens the model reads, specials left out; a greater
             ``chunk_size`` is brought down to it, with a warning. By default that of
@@ -80,6 +81,10 @@ class SentenceSplitter:
             window = window or _window(model, measure)
         self.measure = measure
         self.chunk_size = _checked_size(chunk_size, window)
+        as_set = chunk_size is None and Settings.chunk_size in (None, self.chunk_size)
+        if chunk_overlap is None and as_set:
+            # It was set for this very size, and is not made to fit in silence.
+            chunk_overlap = Settings._get("chunk_overlap")  # noqa: SLF001 - None where it is not set
         self.chunk_overlap = _checked_overlap(chunk_overlap, self.chunk_size)
 
     @classmethod

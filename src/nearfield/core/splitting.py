@@ -22,13 +22,21 @@ def default_splitter(model: BaseEmbedding, facts: Metadata | None = None) -> Sen
 
     Args:
         model: The model that will read the nodes.
-        facts: What an index remembers: it keeps the sizes it was made with.
+        facts: What an index remembers: it keeps the sizes it was made with, as far as the
+            model reads so much.
 
     Returns:
         The splitter.
     """
     sizes = facts or {}
-    return SentenceSplitter.for_model(model, sizes.get("chunk_size"), sizes.get("chunk_overlap"))
+    size, overlap = sizes.get("chunk_size"), sizes.get("chunk_overlap")
+    if overlap is None:
+        return SentenceSplitter.for_model(model, size)
+    splitter = SentenceSplitter.for_model(model, size, 0)
+    # The model may have come later and read less.
+    fits = overlap < splitter.chunk_size
+    splitter.chunk_overlap = overlap if fits else splitter.chunk_size // 4
+    return splitter
 
 
 def make_split(transformations: Sequence[Any]) -> Callable[[Document], list[Node]]:
@@ -84,7 +92,9 @@ def _placed(document: Document, pieces: Iterable[str]) -> Iterator[Node]:
         found = document.text.find(piece, begin)
         if found < 0:  # reworded by the splitter, or before the one before
             found = max(document.text.find(piece), 0)
-        yield Node(piece, document_id=document.id, start=found, metadata=document.metadata)
+        # Facts of its own, or what a function adds to one node would be added to all.
+        facts = dict(document.metadata)
+        yield Node(piece, document_id=document.id, start=found, metadata=facts)
         begin = found + 1
 
 

@@ -39,7 +39,15 @@ _LETTER = re.compile(f"([{_WITHOUT_SPACES}])")
 # Marks around what was found, and what stands in for them in a text that has them itself.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _NOT_MARKS = {ord(_OPEN): "\ufffd", ord(_CLOSE): "\ufffd"}
-_WORD = re.compile(rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}]+")
+_MARKS = (  # of letters, which are no letters themselves, but part no word either
+    "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f\u200d"
+    "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"  # Hebrew, Arabic
+    "\u0900-\u0963\u0966-\u0dff"  # the scripts of India, but for their full stops
+)
+_WORD = re.compile(
+    rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}](?:[^\W{_WITHOUT_SPACES}]|[{_MARKS}])*"
+)
+_MARKS_AFTER = re.compile(f"[{_MARKS}]+")
 
 
 def add_words(
@@ -222,7 +230,8 @@ def _places(marked: str, text: str) -> list[tuple[int, int]]:
         if letter == _OPEN:
             start = here
         elif letter == _CLOSE:
-            spans.append((start, here))
+            marks = _MARKS_AFTER.match(text, here)
+            spans.append((start, marks.end() if marks else here))
         elif spaced and letter == " " and text[here : here + 1] != " ":
             continue  # put there by indexable, as the next but one may be
         else:
@@ -231,7 +240,11 @@ def _places(marked: str, text: str) -> list[tuple[int, int]]:
 
 
 def _match_expression(text: str) -> str:
-    """Write a text as an FTS5 query in which every word is a quoted phrase."""
+    """Write a text as an FTS5 query in which every word is a quoted phrase.
+
+    FTS5 parts words at most marks, in texts as in phrases: the parts of a word are found
+    where they stand together, as in the word.
+    """
     phrases: dict[str, None] = {}
     for match in _WORD.finditer(text):
         word = match[0]

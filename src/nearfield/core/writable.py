@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nearfield.core.aside import in_thread
 from nearfield.core.drafts import Draft
 from nearfield.core.ingest import Ingest
-from nearfield.core.schema import as_document, check_node, content_hash
+from nearfield.core.metadata import check_metadata
+from nearfield.core.schema import DERIVED_ID, as_document, check_node, content_hash
 from nearfield.core.warn import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nearfield.core.drafts import IngestReport
     from nearfield.core.embeddings import BaseEmbedding
@@ -276,6 +278,7 @@ class WritableIndex(ABC):
 
         Nodes of a document that is there already join those it has, and replace those of the
         same id; what others write to it meanwhile stays. A node with an ``embedding`` keeps it.
+        Nodes without an id of their own are told apart by document, place, text and facts.
 
         Args:
             nodes: The nodes.
@@ -328,7 +331,10 @@ class WritableIndex(ABC):
         grouped: dict[str, dict[str, Node]] = {}
         for node in nodes:
             check_node(node)
-            grouped.setdefault(node.document_id, {})[node.id] = node
+            check_metadata(node.metadata, f"node {node.id!r}")
+            own = grouped.setdefault(node.document_id, {})
+            apart = _told_apart(node, own)
+            own[apart.id] = apart
         known = self.store.content_hashes(list(grouped))
         drafts = []
         for name, own in grouped.items():
@@ -374,6 +380,15 @@ def warn_of(report: IngestReport, model: BaseEmbedding) -> None:
             f"{model.model_name} reads; {report.truncated_tokens} tokens were left out. "
             "Use a smaller chunk_size, or on_truncation='ignore'."
         )
+
+
+def _told_apart(node: Node, others: Mapping[str, Node]) -> Node:
+    """Give a node that was given no id one that is not that of another node of the call."""
+    name, nth = node.id, 1
+    while name.startswith(DERIVED_ID) and others.get(node.id, node) != node:
+        nth += 1
+        node = replace(node, id=f"{name}-{nth}")
+    return node
 
 
 def _ids(ids: Sequence[str] | str) -> list[str]:

@@ -20,7 +20,11 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BREAKS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
 # A text box is written twice, for new programs and for old ones.
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+_WRAPPERS = frozenset({f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml"})
 _PROPERTIES = frozenset({f"{_W}pPr", f"{_W}rPr", f"{_W}tblPr", f"{_W}trPr", f"{_W}tcPr"})
+# Text that was moved stands where it was as well, as deleted text does, but is marked otherwise.
+_NOT_SHOWN = _PROPERTIES | {_FALLBACK, f"{_W}moveFrom"}
 _DEEPEST_HEADING = 6
 
 
@@ -60,7 +64,7 @@ def _blocks(element: Any, styles: Mapping[str, str]) -> Iterator[str]:
             rows = "\n".join(filter(None, _rows(child, styles)))
             if rows:
                 yield rows
-        elif child.tag in {f"{_W}sdt", f"{_W}sdtContent"}:
+        elif child.tag in _WRAPPERS:
             yield from _blocks(child, styles)
 
 
@@ -75,7 +79,7 @@ def _cells(row: Any) -> Iterator[Any]:
     for child in row:
         if child.tag == f"{_W}tc":
             yield child
-        elif child.tag in {f"{_W}sdt", f"{_W}sdtContent"}:
+        elif child.tag in _WRAPPERS:
             yield from _cells(child)
 
 
@@ -84,11 +88,11 @@ def _text(element: Any) -> str:
     waiting = [element]
     while waiting:
         one = waiting.pop()
-        if one.tag == f"{_W}t":
+        if one.tag in {f"{_W}t", _MATH_TEXT}:
             pieces.append(one.text or "")
         elif one.tag in _BREAKS:
             pieces.append(_BREAKS[one.tag])
-        elif one.tag not in _PROPERTIES and one.tag != _FALLBACK:
+        elif one.tag not in _NOT_SHOWN:
             if one.tag == f"{_W}p" and one is not element:
                 pieces.append("\n")  # of a text box
             waiting.extend(reversed(one))

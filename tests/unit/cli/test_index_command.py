@@ -25,6 +25,15 @@ def estimated(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+def test_the_sizes_that_were_said_are_used_and_may_be_said_again(place, capsys):
+    words = ["index", "docs", "--chunk-size", "64", "--chunk-overlap", "32"]
+    assert run(words) == 0
+    assert run(words) == 0
+    capsys.readouterr()
+    assert run(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["chunk_overlap"] == 32
+
+
 def test_a_dry_run_counts_and_leaves_nothing_behind(place, capsys):
     assert run(["index", "docs", "--dry-run"]) == 0
     told = capsys.readouterr().out

@@ -19,6 +19,7 @@ from nearfield.core import (
     VectorStoreIndex,
     index_parts,
 )
+from nearfield.embeddings.bundled import BundledEmbedding
 from nearfield.errors import ConfigError, DimensionMismatchError, ModelMismatchError, StoreError
 from nearfield.stores.sqlite import SQLiteStore
 from nearfield.testing.fake import FakeEmbedding
@@ -239,6 +240,25 @@ def test_an_inserted_node_replaces_the_one_of_its_id(model):
     index.insert_nodes([Node("new", id="n", document_id="a")])
 
     assert [(n.id, n.text) for n, _ in index.store.nodes()] == [("n", "new")]
+
+
+@pytest.mark.parametrize("document_id", ["", "survey"])
+def test_nodes_of_equal_text_and_other_facts_are_all_kept(model, document_id):
+    nodes = [
+        Node("Yes.", document_id=document_id, metadata={"question": number}) for number in range(3)
+    ]
+    index = VectorStoreIndex([*nodes, nodes[0]], embed_model=model)
+    index.insert_nodes(nodes)
+
+    kept = [node.metadata["question"] for node, _ in index.store.nodes()]
+    assert sorted(kept) == [0, 1, 2]
+
+
+def test_nodes_of_equal_text_put_in_one_by_one_are_all_kept(model):
+    index = VectorStoreIndex(embed_model=model)
+    for number in range(3):
+        index.insert_nodes([Node("Yes.", metadata={"question": number})])
+    assert index.count == 3
 
 
 def test_a_nodes_own_embedding_of_another_length_is_refused(index):
@@ -527,6 +547,62 @@ def test_an_index_keeps_the_sizes_it_was_made_with(model):
 
     per_document = [len(info.node_ids) for info in again.ref_doc_info.values()]
     assert per_document[0] == per_document[1]
+
+
+def test_an_index_opens_whatever_overlap_is_set_for_new_ones(model):
+    with Settings.override(chunk_size=12, chunk_overlap=2):
+        index = VectorStoreIndex.from_documents(PLANETS, embed_model=model)
+    with Settings.override(chunk_overlap=200):
+        again = VectorStoreIndex.from_vector_store(index.store, model)
+    assert first(again, "the red planet") == "mars"
+
+
+def test_an_index_made_by_another_librarys_splitter_opens_without_it(model, recwarn):
+    class Theirs:
+        chunk_size, chunk_overlap = 4096, 1024  # of their own tokens
+
+        def split_text(self, text):
+            return [text]
+
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[Theirs()]
+    )
+    again = VectorStoreIndex.from_vector_store(index.store, model)
+    again.insert(PLANETS[1])
+
+    assert "chunk_size" not in index.store.header.facts
+    assert again.count == 2
+    assert not recwarn.list
+
+
+def test_an_index_whose_overlap_its_model_cannot_read_opens():
+    model = BundledEmbedding()
+    made_with = SentenceSplitter(512, 300, model.measure)
+    index = VectorStoreIndex.from_documents(
+        PLANETS[:1], embed_model=model, transformations=[made_with]
+    )
+    with pytest.warns(UserWarning, match="chunk_size 512 is more than the 254 tokens"):
+        again = VectorStoreIndex.from_vector_store(index.store, model)
+    assert first(again, "the red planet") == "mars"
+
+
+def test_what_a_function_adds_to_one_node_is_not_added_to_all(model):
+    class Theirs:
+        def split_text(self, text):
+            return text.split(". ")
+
+    def numbered(nodes):
+        for number, node in enumerate(nodes):
+            node.metadata["part"] = number
+        return nodes
+
+    document = Document("One. Two. Three.", {"kind": "count"}, id="a")
+    index = VectorStoreIndex.from_documents(
+        [document], embed_model=model, transformations=[Theirs(), numbered]
+    )
+
+    assert [node.metadata["part"] for node, _ in index.store.nodes()] == [0, 1, 2]
+    assert document.metadata == {"kind": "count"}
 
 
 def test_transformations_are_a_splitter_and_functions_of_nodes(model):

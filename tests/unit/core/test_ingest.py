@@ -16,7 +16,7 @@ from nearfield.core.report import count
 from nearfield.core.schema import Document, Node
 from nearfield.core.settings import Settings
 from nearfield.core.store import Header
-from nearfield.errors import DimensionMismatchError, InvalidVectorsError, StoreError
+from nearfield.errors import ConfigError, DimensionMismatchError, InvalidVectorsError, StoreError
 from nearfield.testing.fake import FakeEmbedding
 
 
@@ -311,6 +311,27 @@ def test_a_reading_error_comes_after_what_was_read_is_written(store, model, leng
         ingest(store, model, documents())
 
     assert len(store.content_hashes()) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "said"),
+    [
+        ("bad\n", {"when": object()}, "'when' of document 'bad' is of type object"),
+        ("fine\nhalf \ud83d", {}, r"Document 'bad' holds half a character .* near 10"),
+    ],
+)
+def test_what_nobody_could_embed_or_keep_is_told_before_it_costs_anything(
+    store, model, text, facts, said
+):
+    documents = [
+        Document("good\n", id="good"),
+        Document(text, facts, id="bad"),
+        Document("after\n", id="after"),
+    ]
+    with pytest.raises(ConfigError, match=said):
+        ingest(store, model, documents)
+    assert list(store.content_hashes()) == ["good"]
+    assert model.computed == ["good"]
 
 
 def test_a_splitter_error_is_raised_after_the_windows_before_it(store, model):

@@ -278,6 +278,23 @@ def test_sizes_come_from_the_model_unless_said_otherwise(measure):
     assert (splitter.chunk_size, splitter.chunk_overlap) == (40, 4)
 
 
+def test_an_overlap_that_was_set_is_not_made_smaller_in_silence(measure):
+    model = Model(measure, 512)
+    with Settings.override(chunk_size=64, chunk_overlap=32):
+        assert SentenceSplitter.for_model(model).chunk_overlap == 32
+        assert SentenceSplitter.for_model(model, 40).chunk_overlap == 10, "of another size"
+    with Settings.override(chunk_overlap=100):
+        assert SentenceSplitter.for_model(model).chunk_overlap == 100
+    with Settings.override(chunk_size=1024, chunk_overlap=200), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert SentenceSplitter.for_model(model).chunk_overlap == 127, "the size was brought down"
+    with (
+        Settings.override(chunk_size=64, chunk_overlap=64),
+        pytest.raises(ConfigError, match="from 0 to 63"),
+    ):
+        SentenceSplitter.for_model(model)
+
+
 def test_a_model_without_a_tokenizer_is_measured_by_the_estimate():
     splitter = SentenceSplitter.for_model(Model(None, None))
     assert splitter.measure.exact is False

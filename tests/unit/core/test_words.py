@@ -1,6 +1,7 @@
 """Search by words: what counts as one, and that nothing typed is an operator."""
 
 import sqlite3
+import unicodedata
 from contextlib import closing
 
 import pytest
@@ -16,6 +17,9 @@ TEXTS = [
     "日本語のテキスト検索",
     "foo_bar AND baz",
     "a\x00b nul \ud800 lone",
+    "भारत की राजधानी दिल्ली है",
+    "कमल का फूल दलदल में",
+    "שָׁלוֹם עולם",
 ]
 
 
@@ -40,6 +44,11 @@ def index():
         ("foo_bar", {4}),
         ("and", {4}),
         ("nul", {5}),
+        ("दिल्ली", {6}),
+        ("भारत?", {6}),
+        ("दलदल।", {7}),
+        ("שָׁלוֹם", {8}),
+        ("שָׁם", set()),
         ("absent", set()),
         ("", set()),
         (" \x00 ", set()),
@@ -47,6 +56,15 @@ def index():
 )
 def test_words_find_their_texts(index, query, rows):
     assert {row for row, _ in words.find_words(index, query, 10)} == rows
+
+
+def test_accents_written_apart_part_no_word():
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(words.SCHEMA)
+        words.add_words(connection, enumerate(["Mon résumé", "résume\u0301", "re sume unrelated"]))
+        for form in ("NFC", "NFD"):
+            query = unicodedata.normalize(form, "résumé")
+            assert {row for row, _ in words.find_words(connection, query, 9)} == {0, 1}
 
 
 def test_the_best_come_first_and_scores_fall(index):

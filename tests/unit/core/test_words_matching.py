@@ -19,6 +19,8 @@ def found(text, query):
         ("🦓 zebra 🦓 stripes", "stripe", ["stripes"]),
         ("half a pair \ud800 mars", "mars", ["mars"]),
         ("marks \ue000 of ours \ue001 mars", "mars", ["mars"]),
+        ("re\u0301sume\u0301 sent", "resume", ["re\u0301sume\u0301"]),
+        ("राजधानी दिल्ली है", "दिल्ली", ["दिल्ली"]),
         ("one two", "three", []),
         ("one two", "?!", []),
         ("", "one", []),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nearfield.errors import ReadError
@@ -46,6 +47,21 @@ _NARROW_SHARE = 0.7
 """In UTF-16 text that is mostly ASCII, every other byte is zero; so many must be."""
 
 GUESS = "cp1252"
+_MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+}
+"""What pages are written in that declare an encoding with fewer characters, as browsers take
+them (WHATWG's Encoding Standard, section 4.2); by Python's names."""
+_UNUSED = re.compile("[\x80-\x9f]")
+"""No text holds them: in it they are signs of the Windows encoding that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,12 @@ def decode(
         ReadError: The bytes are no text, or not in the encoding given.
     """
     if encoding is not None:
-        return _decode_as(data, path, encoding, errors)
+        _refuse_magic(data, path)
+        decoded = _decode_as(data, path, encoding, errors)
+        head = decoded.text[: 64 * _HEAD]
+        if len(_CONTROLS.findall(head.encode("latin-1", "replace"))) > _MOST_CONTROLS * len(head):
+            raise _not_text(path, "binary")
+        return decoded
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _decode_as(_whole(data, name) if cut_short else data, path, name, errors)
@@ -99,12 +120,10 @@ def decode(
         except UnicodeDecodeError as error:
             if cut_short and error.reason == "unexpected end of data":
                 return Decoded(data[: error.start].decode(), "utf-8")
-        declared = _DECLARED.search(data, 0, _HEAD)
+        named = _DECLARED.search(data, 0, _HEAD)
+        declared = named and _decode_as_declared(data, path, named[1].decode())
         if declared:
-            try:
-                return _decode_as(data, path, declared[1].decode(), "strict")
-            except ReadError:
-                pass  # a wrong declaration is common; what follows decides
+            return declared
     elif (wide := _unmarked_utf16(data)) is not None:
         return wide
     return _decode_by_guess(data, path)
@@ -122,9 +141,31 @@ def _decode_as(data: bytes, path: str, encoding: str, errors: str) -> Decoded:
     return Decoded(text.removeprefix("\ufeff"), encoding)
 
 
+def _decode_as_declared(data: bytes, path: str, name: str) -> Decoded | None:
+    """Decode as a file says; ``None`` where it is wrong, as is common."""
+    plain = name.lower().removeprefix("x-")
+    try:
+        known = codecs.lookup(plain).name
+    except LookupError:
+        return None
+    if known.startswith(("utf-16", "utf-32")):  # in which these very words could not be read
+        return None
+    decoded = None
+    for one in (plain, _MEANT.get(known)):
+        if one is not None:
+            with suppress(ReadError):
+                decoded = _decode_as(data, path, one, "strict")
+                if not _UNUSED.search(decoded.text):
+                    break
+    return decoded
+
+
 def _whole(data: bytes, encoding: str) -> bytes:
-    width = {"utf-16": 2, "utf-32": 4}.get(encoding, 1)
-    return data[: len(data) - len(data) % width]
+    """Leave out the beginning of a character at the end."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    decoder.decode(data)
+    begun = decoder.getstate()[0]
+    return data[: len(data) - len(begun)]
 
 
 def _refuse_magic(data: bytes, path: str) -> None:

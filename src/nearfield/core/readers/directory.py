@@ -40,7 +40,8 @@ class SimpleDirectoryReader(Reading):
     Args:
         input_dir: The folder.
         input_files: Files, in place of a folder.
-        exclude: Patterns of names or of paths below the folder that are not read.
+        exclude: Patterns of names or of paths below the folder that are not read; ``**/``
+            stands for any folders or none.
         exclude_hidden: Leave out names below the folder that begin with a dot.
         exclude_empty: Leave out files without a byte.
         errors: What to do with bytes that are not in ``encoding``, as for :meth:`bytes.decode`.

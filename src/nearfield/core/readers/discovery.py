@@ -1,7 +1,7 @@
 """Which files to read: a walk that stays inside its folder, whatever lies there.
 
 Links found on the way are never followed: what they lead to inside the folder
-is met by itself, and what lies outside is not asked for. Pipes, sockets and
+is met by itself, or told to be left out, and what lies outside is not asked for. Pipes, sockets and
 devices are passed over. The folder and the files that the caller names may be links.
 """
 
@@ -18,6 +18,11 @@ from nearfield.errors import ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+_FOLDERS = re.compile(r"(?:(?<=/)|^)(?:\*\*/)+")
+_MARK = "\ue000"
+"""Stands for these folders while the rest of a pattern is translated, which leaves it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,8 @@ class Selection:
 
     Attributes:
         required_exts: Endings, in any case, with or without their dot; all when empty.
-        exclude: Patterns of names or of paths below the folder (``*``, ``?``, ``[...]``);
-            one that matches a folder leaves out all below it.
+        exclude: Patterns of names or of paths below the folder (``*``, ``?``, ``[...]``, and
+            ``**/`` for any folders or none); one that matches a folder leaves out all below it.
         exclude_hidden: Leave out names that begin with a dot; names above the folder
             do not count.
         recursive: Go into folders.
@@ -97,10 +102,13 @@ class Selection:
 
     @cached_property
     def _patterns(self) -> list[re.Pattern[str]]:
-        return [
-            re.compile(fnmatch.translate(os.fspath(pattern).replace(os.sep, "/").rstrip("/")))
-            for pattern in self.exclude
-        ]
+        return [_compiled(os.fspath(pattern).replace(os.sep, "/")) for pattern in self.exclude]
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Give a pattern as an expression; ``**/`` stands for any number of folders, none included."""
+    plain = pattern.removeprefix("./").rstrip("/")
+    return re.compile(fnmatch.translate(_FOLDERS.sub(_MARK, plain)).replace(_MARK, "(?:.*/)?"))
 
 
 def readable(path: str) -> str:
@@ -168,12 +176,12 @@ def _listed(
         elif selection.takes(as_name):
             if entry.is_file(follow_symlinks=False):
                 listed.append((relative, False, None))
-            elif reason := _why_not(entry, real_root):
+            elif reason := _why_not(entry, real_root, selection):
                 listed.append((relative, False, reason))
     return listed
 
 
-def _why_not(entry: os.DirEntry[str], real_root: str) -> str | None:
+def _why_not(entry: os.DirEntry[str], real_root: str, selection: Selection) -> str | None:
     """Say why something that is no plain file is not read; ``None`` when it needs no word."""
     if not entry.is_symlink():
         return "It is a pipe, a socket or a device, not a file."
@@ -182,5 +190,17 @@ def _why_not(entry: os.DirEntry[str], real_root: str) -> str | None:
     except OSError:
         return "It is a link that leads nowhere."
     if os.path.commonpath([real_root, target]) == real_root:
-        return None  # what it leads to is met by itself
+        if _is_met(target, real_root, selection):
+            return None
+        return "It is a link to what is left out of the folder. Name its target to have it read."
     return "It is a link that leads out of the folder. Name its target to have it read."
+
+
+def _is_met(target: str, real_root: str, selection: Selection) -> bool:
+    """Say whether what a link leads to needs no word: it is read by itself, or never would be."""
+    inside = as_id(os.path.relpath(target, real_root))
+    if not os.path.isdir(target):
+        return selection.takes(inside)
+    parts = inside.split("/")
+    whole = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return not selection.recursive or inside == os.curdir or all(map(selection.enters, whole))

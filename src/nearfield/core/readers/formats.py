@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.readers.html import html_text
@@ -23,10 +25,18 @@ MOST_GROWTH = 16
 """How many times its own length a file may grow to when it is laid out as text."""
 LEAST_ROOM = 65_536
 
-FAIR_PART = 0.25
+FAIR_PART = 0.75
+"""What is taken for the main text must have so much of the words of a page's sentences: it may
+be a small box beside them, or lists and old markup may be left out of it."""
+LEAST_OF_A_SENTENCE = 8
+"""Words in a line; menus have fewer."""
+_WORDS = re.compile(r"[^\W_]+")
 _TOP_HEADING = re.compile(r"^# ", re.MULTILINE)
 _LONGEST_CELL = 1 << 27
 _DELIMITERS = ",;\t|"
+_DELIMITER_SAID = re.compile(r"sep=([,;\t|])\r?\n")
+"""What Excel writes and reads in the first line."""
+_QUOTED = re.compile('"[^"]*"')
 
 
 class FormatError(Exception):
@@ -77,15 +87,27 @@ def _plain(text: str) -> Iterator[Part]:
 def _html(text: str) -> Iterator[Part]:
     shown, title = html_text(text)
     better = PAGE_TEXT.load()(text) or ""
-    # What it takes for the main text is sometimes a small box beside it.
-    if better and len(better) >= FAIR_PART * len(shown):
+    if better and _says_most(better, shown):
         begins = f"# {title}\n\n" if title and not _TOP_HEADING.search(better) else ""
         shown = begins + better
     yield Part(shown, facts={"title": title} if title else {})
 
 
+def _says_most(better: str, shown: str) -> bool:
+    """Say whether what a text leaves out of another is menus rather than sentences."""
+    lines = [_WORDS.findall(line) for line in shown.split("\n")]
+    words = Counter(chain.from_iterable(line for line in lines if len(line) >= LEAST_OF_A_SENTENCE))
+    words = words or Counter(chain.from_iterable(lines))
+    kept = words & Counter(_WORDS.findall(better))
+    return kept.total() >= FAIR_PART * words.total()
+
+
 def _csv(text: str) -> Iterator[Part]:
-    first_line = text[: text.find("\n")] if "\n" in text else text
+    said = _DELIMITER_SAID.match(text)
+    if said:
+        yield from _rows("\n" + text[said.end() :], said[1])  # lines keep their numbers
+        return
+    first_line = _QUOTED.sub("", text.lstrip().partition("\n")[0])
     yield from _rows(text, max(_DELIMITERS, key=first_line.count))
 
 
@@ -192,17 +214,18 @@ def _notebook(text: str) -> Iterator[Part]:
         message = "It is JSON, but no notebook."
         raise FormatError(message)
     sheets = book.get("worksheets") or [book]  # before version 4 cells lay in worksheets
-    cells = sheets[0].get("cells") if isinstance(sheets[0], dict) else None
-    if not isinstance(cells, list):
+    listed = isinstance(sheets, list)
+    cells: list[Any] = [_dig(sheet, "cells") for sheet in sheets] if listed else [None]
+    if not all(isinstance(its, list) for its in cells):
         message = "It has no cells."
         raise FormatError(message)
     language = _dig(book, "metadata", "language_info", "name") or ""
-    written = [_cell(cell, language) for cell in cells if isinstance(cell, dict)]
+    written = [_cell(cell, language) for cell in chain(*cells) if isinstance(cell, dict)]
     yield Part("\n\n".join(filter(None, written)))
 
 
 def _cell(cell: dict[str, Any], language: str) -> str:
-    source = cell.get("source", cell.get("input", ""))
+    source = cell.get("source", cell.get("input")) or ""
     text = "".join(map(str, source)) if isinstance(source, list) else str(source)
     if cell.get("cell_type") == "code" and text.strip():
         return f"```{language}\n{text.rstrip()}\n```"

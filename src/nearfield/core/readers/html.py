@@ -24,6 +24,7 @@ _RAW = frozenset({"script", "style", "textarea", "title", "xmp"})
 _MARGIN = frozenset({"nav", "footer", "aside", "dialog", "menu"})
 _MAIN = frozenset({"main", "article"})
 _TRACKED = _NEVER_SHOWN | _MARGIN | _MAIN | {"pre"}
+_MAY_BE_EMPTY = _RAW | _TRACKED
 _PARAGRAPHS = frozenset({
     "address", "article", "aside", "blockquote", "body", "details", "div", "dl", "fieldset",
     "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "main",
@@ -84,6 +85,8 @@ def _tokens(page: str) -> Iterator[tuple[str, str]]:
         if name is not None:
             known = name.group().lower()
             content = ""
+            if page[end - 1] == "/" and known in _MAY_BE_EMPTY:
+                continue  # <title/> and its like, as XHTML writes them, hold nothing
             if known in _RAW:
                 closing = re.compile(f"</{known}", re.IGNORECASE).search(page, here)
                 stop = closing.start() if closing else len(page)
@@ -125,8 +128,8 @@ class _Page:
             self._tag(name.removeprefix("/"), closing=name.startswith("/"))
 
     def _tag(self, name: str, *, closing: bool) -> None:
-        if name == "body":
-            self._open["head"] = 0  # its end may be left out
+        if name == "body" or name in _PARAGRAPHS:
+            self._open["head"] = 0  # its end may be left out, and the body's beginning
         if name in _TRACKED:
             self._open[name] = max(self._open[name] + (-1 if closing else 1), 0)
         if name in _PARAGRAPHS:

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from nearfield.core.readers.file import FileReader
     from nearfield.core.schema import Document
 
+    Outcome = tuple[list[Document], ReadError | None]
+
 _log = logging.getLogger("nearfield.readers")
 MOST_FILES_OF_A_PART = 256
 
 
 class Reading(ABC):
     """Reads many files; one that cannot be read is skipped, and told in :attr:`skipped`.
+
+    So is the rest of a file of records (rows, JSON lines) from a broken one on.
 
     Attributes:
         skipped: What the last reading passed over, and why.
@@ -96,12 +100,12 @@ class Reading(ABC):
         documents: list[Document] = []
         read = 0
         with progress(None, "reading", show=show_progress) as job:
-            for file, outcome in self._at_once(workers):
-                if isinstance(outcome, ReadError):
-                    self._skip(file, outcome)
-                else:
-                    documents += outcome
+            for file, (its, error) in self._at_once(workers):
+                documents += its
+                if error is None:
                     read += 1
+                else:
+                    self._skip(file, error)
                 job.advance()
         self._check(read)
         return documents
@@ -143,13 +147,10 @@ class Reading(ABC):
         if files:
             yield Part(self._file_reader, files, raise_on_error=self._raise_on_error)
 
-    def _at_once(
-        self, workers: int
-    ) -> Iterator[tuple[FoundFile | SkippedFile, list[Document] | ReadError]]:
+    def _at_once(self, workers: int) -> Iterator[tuple[FoundFile | SkippedFile, Outcome]]:
         """Read several files at once, never far ahead of what is taken."""
         with ThreadPoolExecutor(workers, thread_name_prefix="nearfield-read") as pool:
-            waiting: deque[tuple[FoundFile | SkippedFile, Future[list[Document] | ReadError]]]
-            waiting = deque()
+            waiting: deque[tuple[FoundFile | SkippedFile, Future[Outcome]]] = deque()
             for file in self._files():
                 waiting.append((file, pool.submit(copy_context().run, self._outcome, file)))
                 if len(waiting) > 2 * workers:
@@ -158,13 +159,18 @@ class Reading(ABC):
             for done, future in waiting:
                 yield done, future.result()
 
-    def _outcome(self, file: FoundFile | SkippedFile) -> list[Document] | ReadError:
+    def _outcome(self, file: FoundFile | SkippedFile) -> Outcome:
+        documents: list[Document] = []
         if isinstance(file, SkippedFile):
-            return file.as_error()
+            return documents, file.as_error()
         try:
-            return list(self._file_reader.documents(file))
+            documents.extend(self._file_reader.documents(file))
         except ReadError as error:
-            return error
+            return (
+                documents,
+                error,
+            )  # records before a broken one, as one after the other gives them
+        return documents, None
 
     def _skip(self, file: FoundFile | SkippedFile, error: ReadError) -> None:
         if self._raise_on_error:

@@ -46,6 +46,37 @@ def test_what_the_file_declares_is_believed_when_it_is_not_utf8(head):
     assert decoded == Decoded(head + "5 €", "iso-8859-15")
 
 
+@pytest.mark.parametrize(
+    ("declared", "meant", "text"),
+    [
+        ("iso-8859-1", "cp1252", "\u201cdéjà\u201d \u2014 5 €"),
+        ("us-ascii", "cp1252", "déjà vu"),
+        ("gb2312", "gb18030", "朱镕基"),
+        ("x-gbk", "gb18030", "㐀 朱镕基"),
+        ("Shift_JIS", "cp932", "①髙橋"),
+        ("euc-kr", "cp949", "똠방각하"),
+    ],
+)
+def test_pages_that_declare_less_than_they_use_are_read_as_browsers_read_them(
+    declared, meant, text
+):
+    page = f'<meta charset="{declared}">{text}'
+    assert decode(page.encode(meant), "f") == Decoded(page, meant)
+
+
+def test_a_declared_encoding_that_holds_all_is_kept():
+    page = '<meta charset="iso-8859-1">déjà vu'
+    assert decode(page.encode("latin-1"), "f") == Decoded(page, "iso-8859-1")
+    odd = '<meta charset="iso-8859-1">odd \x81'
+    assert decode(odd.encode("latin-1"), "f").text == odd
+
+
+def test_a_declared_encoding_in_which_the_declaration_could_not_be_read_is_wrong():
+    page = '<?xml version="1.0" encoding="utf-16"?><a>déjà vu!</a>'
+    assert decode(page.encode("cp1252"), "f") == Decoded(page, "cp1252", guessed=True)
+    assert decode(page.encode("cp1252") + b" ", "f").text == page + " "
+
+
 def test_a_wrong_declaration_does_not_spoil_utf8():
     text = '<meta charset="ascii">' + TEXT
     assert decode(text.encode(), "f").text == text
@@ -80,6 +111,16 @@ def test_an_encoding_given_is_used_strictly():
     assert decode(b"caf\xe9", "f", encoding="utf-8", errors="replace").text == "caf\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "errors"), [("latin-1", "strict"), ("utf-8", "ignore"), ("utf-8", "replace")]
+)
+def test_what_is_no_text_is_none_in_any_encoding(encoding, errors):
+    packed = bytes(range(256)) * 40
+    for data in (b"\x89PNG\r\n\x1a\n" + packed, packed):
+        with pytest.raises(ReadError, match="not text"):
+            decode(data, "f", encoding=encoding, errors=errors)
+
+
 def test_an_unknown_encoding_is_named():
     with pytest.raises(ReadError, match="no encoding 'klingon'"):
         decode(b"x", "f", encoding="klingon")
@@ -107,6 +148,8 @@ def test_a_character_cut_in_two_where_a_growing_file_was_cut_is_left_out():
     assert decode(data, "f", cut_short=True).text == "naïve caf"
     assert decode(data, "f").guessed, "in a file that is whole it is no UTF-8"
     assert decode("é".encode("utf-16")[:-1], "f", cut_short=True).text == ""
+    assert decode("a🐝".encode("utf-16")[:-2], "f", cut_short=True).text == "a"
+    assert decode(codecs.BOM_UTF8 + data, "f", cut_short=True).text == "naïve caf"
 
 
 def test_a_file_that_grows_is_read_up_to_its_size_when_opened(tmp_path, monkeypatch):

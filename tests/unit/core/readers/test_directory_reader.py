@@ -61,6 +61,13 @@ def test_endings_count_in_any_case_with_or_without_a_dot(folder):
         ("sub/deep", ["a.txt", "b.md", "sub/c.TXT", "subway/e.txt"]),
         ("*.md", ["a.txt", "sub/c.TXT", "sub/deep/d.py", "subway/e.txt"]),
         ("sub*", ["a.txt", "b.md"]),
+        ("**/*.md", ["a.txt", "sub/c.TXT", "sub/deep/d.py", "subway/e.txt"]),
+        ("**/sub/**", ["a.txt", "b.md", "subway/e.txt"]),
+        ("**/deep", ["a.txt", "b.md", "sub/c.TXT", "subway/e.txt"]),
+        ("sub/**/c.TXT", ["a.txt", "b.md", "sub/deep/d.py", "subway/e.txt"]),
+        ("sub/**/**/d.py", ["a.txt", "b.md", "sub/c.TXT", "subway/e.txt"]),
+        ("./a.txt", ["b.md", "sub/c.TXT", "sub/deep/d.py", "subway/e.txt"]),
+        ("s**/c.TXT", ["a.txt", "b.md", "sub/deep/d.py", "subway/e.txt"]),
     ],
 )
 def test_exclude_names_whole_names_not_beginnings(folder, pattern, left):
@@ -205,6 +212,16 @@ def test_several_workers_give_the_same_in_the_same_order(folder):
     assert together.skipped == alone.skipped != []
 
 
+def test_records_before_a_broken_one_are_read_however_many_workers_read(folder):
+    (folder / "aa.jsonl").write_text('{"n": 1}\n{"n": 2}\nbroken\n{"n": 4}\n')
+    reader = SimpleDirectoryReader(folder)
+    for workers in (1, 3):
+        read = [document.id for document in reader.load_data(num_workers=workers)]
+        assert read == ["a.txt", "aa.jsonl#1", "aa.jsonl#2", "b.md"]
+        (skipped,) = reader.skipped
+        assert "Line 3 is not JSON" in skipped.reason
+
+
 def test_resources_are_listed_and_read_one_by_one(folder):
     reader = SimpleDirectoryReader(folder)
     assert reader.list_resources() == [str(folder / "a.txt"), str(folder / "b.md")]
@@ -269,6 +286,18 @@ def test_a_link_within_the_folder_is_read_once_where_it_leads(folder):
     reader = SimpleDirectoryReader(folder, recursive=True)
     assert ids(reader) == ["a.txt", "b.md", "sub/c.TXT", "sub/deep/d.py"]
     assert reader.skipped == []
+
+
+@pytest.mark.parametrize("target", ["..data/a.txt", "sub/c.TXT"])
+def test_a_link_to_what_is_left_out_is_told_not_passed_over(folder, target):
+    (folder / "..data").mkdir()
+    (folder / "..data" / "a.txt").write_text("As mounted volumes have it.")
+    (folder / "link.txt").symlink_to(folder / target)
+    reader = SimpleDirectoryReader(folder)
+    assert ids(reader) == ["a.txt", "b.md"]
+    (skipped,) = reader.skipped
+    assert skipped.path.endswith("link.txt")
+    assert "left out of the folder. Name its target" in skipped.reason
 
 
 def test_a_link_to_itself_or_to_nothing_is_skipped(folder):

@@ -177,6 +177,27 @@ def test_text_in_links_and_form_fields_is_read_and_deleted_text_is_not(tmp_path)
     assert document.text == "A link and more.\n\nA field."
 
 
+def test_moved_text_is_read_once_where_it_stands_now(tmp_path):
+    body = (
+        f"<w:p>{run('First.')}<w:moveFrom>{run(' Moved.')}</w:moveFrom></w:p>"
+        f"<w:p>{run('Second.')}<w:moveTo>{run(' Moved.')}</w:moveTo></w:p>"
+    )
+    (document,) = read(tmp_path / "moved.docx", with_body(body))
+    assert document.text == "First.\n\nSecond. Moved."
+
+
+def test_text_in_elements_of_other_programs_and_in_formulas_is_read(tmp_path):
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    row = f"<w:tr><w:customXml><w:tc><w:p>{run('in a cell')}</w:p></w:tc></w:customXml></w:tr>"
+    body = (
+        f"<w:customXml><w:p>{run('In a block.')}</w:p></w:customXml>"
+        f"<w:tbl>{row}</w:tbl>"
+        f"<w:p>{run('Energy is ')}<m:oMath {math}><m:r><m:t>E=mc</m:t></m:r></m:oMath></w:p>"
+    )
+    (document,) = read(tmp_path / "tagged.docx", with_body(body))
+    assert document.text == "In a block.\n\nin a cell\n\nEnergy is E=mc"
+
+
 def test_a_cell_that_claims_to_span_a_billion_columns_costs_nothing(tmp_path):
     body = (
         '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="1000000000"/></w:tcPr>'
@@ -252,6 +273,9 @@ keep a cup of the water for the sauce, which it thickens.</p></article>
 <div class="sidebar">Subscribe to our newsletter!</div></body></html>"""
 
 
+PROSE = "The routine is called once, and gives what was asked for, all in order. " * 5
+
+
 def test_the_main_text_of_a_page_comes_with_its_title_and_headings(tmp_path):
     (document,) = read(tmp_path / "page.html", PAGE.encode())
     assert document.text.startswith("# Pasta\n\n")
@@ -259,6 +283,31 @@ def test_the_main_text_of_a_page_comes_with_its_title_and_headings(tmp_path):
     assert "keep a cup of the water" in document.text
     assert "newsletter" not in document.text
     assert document.metadata["title"] == "Pasta"
+
+
+def test_the_text_of_a_page_is_that_of_the_page_not_escaped_for_markdown(tmp_path):
+    said = [
+        "Call my_function_name() in std::pair<int,int>, or a*b [1] in C:\\new\\_dir.",
+        "1. No list, but a sentence that begins with a number.",
+        "# No heading, but a sentence that begins with a sign.",
+    ]
+    prose = "".join(f"<p>{one.replace('<', '&lt;')}</p>" for one in [*said, PROSE])
+    code = "<pre><code>def f_g(a_b):\n    return a_b[0] * 2 # \\_\n</code></pre>"
+    page = f"<html><body><article><h1>About my_function</h1>{prose}{code}</article></body></html>"
+    (document,) = read(tmp_path / "page.html", page.encode())
+    for one in ("# About my_function\n", *said, "    return a_b[0] * 2 # \\_"):
+        assert one in document.text
+
+
+def test_a_page_of_which_trafilatura_leaves_out_sentences_is_read_by_our_own_reader(tmp_path):
+    parts = [
+        f"In part {n} we show how the {n}th routine is called and what it gives." for n in range(9)
+    ]
+    old = "<html><body>" + "".join(
+        f"\n{one}\n<p>\n{one}<pre>\nint f{n}();\n</pre>" for n, one in enumerate(parts)
+    )
+    (document,) = read(tmp_path / "page.html", old.encode())
+    assert all(document.text.count(one) == 2 for one in parts)
 
 
 def test_a_page_that_trafilatura_cannot_take_is_read_all_the_same(tmp_path, monkeypatch):

@@ -38,6 +38,19 @@ def test_the_delimiter_is_found_in_the_first_line(delimiter):
     assert texts(text, ".csv") == ["name: Ada\nage: 36"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Last, first, middle";age\n"Ada, A., L.";36\n',
+        "\n\r\nname;age\nAda;36\n",
+        "sep=;\r\nname;age\r\nAda;36\r\n",
+    ],
+)
+def test_what_stands_before_or_around_the_delimiter_is_none(text):
+    (row,) = texts(text, ".csv")
+    assert row.endswith("\nage: 36")
+
+
 def test_cells_without_a_name_are_numbered():
     assert texts("a,\n1,2,3\n", ".csv") == ["a: 1\ncolumn 2: 2\ncolumn 3: 3"]
 
@@ -131,7 +144,15 @@ def test_an_old_notebook_is_read_too():
     assert texts(json.dumps(book), ".ipynb") == ["```\ny = 2\n```"]
 
 
-@pytest.mark.parametrize("text", ["[1]", "{}", '{"worksheets": [3]}', "nope"])
+def test_all_sheets_of_an_old_notebook_are_read_and_cells_without_source_are_empty():
+    sheets = [{"cells": [{"cell_type": "markdown", "source": one}]} for one in ("a", None, "b")]
+    assert texts(json.dumps({"worksheets": sheets}), ".ipynb") == ["a\n\nb"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", "{}", "nope", *(f'{{"worksheets": {it}}}' for it in ("[3]", '{"a": 1}', "true", "1"))],
+)
 def test_what_is_no_notebook_is_refused(text):
     with pytest.raises(FormatError):
         texts(text, ".ipynb")
@@ -177,6 +198,20 @@ def test_broken_pages_are_read_without_an_error(page):
 
 def test_text_after_a_comment_and_in_odd_tags_is_kept():
     assert html_text("<!-- <p>no --><DIV CLASS='a\">b'>Yes</DIV><!x>!")[0] == "Yes\n\n!"
+
+
+@pytest.mark.parametrize(
+    "empty",
+    ["<title/>", '<script src="a.js"/>', "<style />", "<svg class='i'/>", "<iframe/>", "<nav/>"],
+)
+def test_a_tag_that_closes_itself_hides_nothing_of_what_follows(empty):
+    page = f"<html><head>{empty}</head><body><p>One.</p>{empty}<p>Two.</p></body></html>"
+    assert html_text(page) == ("One.\n\nTwo.", "")
+
+
+def test_the_head_ends_where_the_text_begins_though_no_tag_says_so():
+    page = "<!DOCTYPE html><html><head><title>Bees</title><h1>Bees</h1><p>They make honey."
+    assert html_text(page)[0] == "# Bees\n\nThey make honey."
 
 
 def test_a_character_number_of_ten_thousand_digits_is_left_as_it_is():

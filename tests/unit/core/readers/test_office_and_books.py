@@ -250,6 +250,14 @@ def test_a_book_becomes_a_document_per_chapter_in_the_order_of_reading(tmp_path)
     assert pasta.metadata["file_type"] == "application/epub+zip"
 
 
+def test_chapters_without_a_title_of_their_own_are_read(tmp_path):
+    pages = {
+        "OEBPS/text/pasta.xhtml": "<html><head><title/></head><body><p>Salt it.</p></body></html>"
+    }
+    texts = [one.text for one in read(tmp_path / "book.epub", archive(BOOK | pages))]
+    assert "Salt it." in texts
+
+
 def encryption(uri):
     return (
         '<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><EncryptedData '
