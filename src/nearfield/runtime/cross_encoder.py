@@ -16,7 +16,7 @@ from nearfield.runtime.architectures import read_encoder, unsupported
 from nearfield.runtime.encoder import widen
 from nearfield.runtime.model_files import parsed_json, read_json_if_there
 from nearfield.runtime.native import NativeEngine
-from nearfield.runtime.pooling import Activation, Dense, Head, Pooling, apply_head
+from nearfield.runtime.pooling import Activation, Dense, Head, Pooling
 from nearfield.runtime.torch import check_device, refuse_pickles
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "a cross-encoder with backend='torch'"
 TASK = "ForSequenceClassification"
-# The tokens of so many states are held at a time.
+# So many are computed at a time; between them a call can be interrupted.
 BATCH_TOKENS = 16_384
 TORCH_PAIRS = 32
 # By architecture: a layer over the first token's state, its activation, and the score's layer.
@@ -154,9 +154,9 @@ class NativeScorer:
             message = f"{folder.path} cannot run natively: {reason}. Use backend='torch'."
             raise ModelLoadError(message)
         tensors = folder.tensors()
-        self._head = _head_of(folder, tensors)
+        head = _head_of(folder, tensors)
         encoder = read_encoder(folder.config, tensors, release=tensors.release)
-        self._engine = NativeEngine(encoder, self._head, threads=threads)
+        self._engine = NativeEngine(encoder, head, threads=threads)
         self._typed = _typed(folder) and encoder.types is not None
         self.name = self._engine.name
 
@@ -167,12 +167,8 @@ class NativeScorer:
         order = sorted(range(len(pairs.ids)), key=lambda number: -len(pairs.ids[number]))
         for batch in _batches(order, pairs):
             ids = [pairs.ids[number] for number in batch]
-            if self._typed:
-                types = [pairs.types[number] for number in batch]
-                states = self._engine.states(ids, token_types=types)
-                scores[batch] = [apply_head(state[:1], self._head)[0] for state in states]
-            else:
-                scores[batch] = self._engine.encode(ids)[:, 0]
+            types = [pairs.types[number] for number in batch] if self._typed else None
+            scores[batch] = self._engine.encode(ids, token_types=types)[:, 0]
         return scores
 
 

@@ -27,7 +27,7 @@ from nearfield.runtime.pooling import Activation, Dense, Head, Pooling, apply_he
 from nearfield.runtime.reference import token_states
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -155,6 +155,7 @@ class NativeEngine:
         self,
         token_ids: Sequence[Sequence[int]],
         *,
+        token_types: Sequence[Sequence[int]] | None = None,
         prompt_tokens: int = 0,
         threads: int | None = None,
     ) -> Vectors:
@@ -163,6 +164,7 @@ class NativeEngine:
         Args:
             token_ids: For each text its token ids, special ones included. A text of no
                 tokens gives zeros.
+            token_types: For each text the type of each token; all 0 when not given.
             prompt_tokens: How many leading tokens of each text are the prompt's.
             threads: How many threads this call uses; the engine's own number otherwise.
 
@@ -170,16 +172,15 @@ class NativeEngine:
             ``(n, dim)`` float32, in order. A text that meets NaN gives NaN.
 
         Raises:
-            ConfigError: An id is outside the vocabulary, a text has more tokens than
+            ConfigError: An id or a type is not one of the model's, a text has more tokens than
                 the model has positions, or ``threads`` is below 1.
         """
-        texts = PackedTexts(self._encoder, token_ids)
+        texts = PackedTexts(self._encoder, token_ids, token_types)
         threads = self._threads if threads is None else _checked_threads(threads)
         vectors = np.zeros((len(texts.lengths), self.dim), np.float32)
         if self._model is None:
-            for row, ids in enumerate(texts.split(texts.ids)):
-                if len(ids):
-                    states = token_states(self._encoder, ids)
+            for row, states in enumerate(self._reference_states(texts)):
+                if len(states):
                     vectors[row] = apply_head(states, self._head, prompt_tokens=prompt_tokens)
             return vectors
         skip = 0 if self._head.include_prompt else prompt_tokens
@@ -212,14 +213,18 @@ class NativeEngine:
         texts = PackedTexts(self._encoder, token_ids, token_types)
         threads = self._threads if threads is None else _checked_threads(threads)
         if self._model is None:
-            types = [None] * len(texts.lengths) if texts.types is None else texts.split(texts.types)
-            return [
-                token_states(self._encoder, ids, token_types=kinds)
-                for ids, kinds in zip(texts.split(texts.ids), types, strict=True)
-            ]
+            return list(self._reference_states(texts))
         states = np.empty((len(texts.ids), self._encoder.hidden), np.float32)
         self._run(texts, None, 0, threads, states)
         return texts.split(states)
+
+    def _reference_states(self, texts: PackedTexts) -> Iterator[Vectors]:
+        types = [None] * len(texts.lengths) if texts.types is None else texts.split(texts.types)
+        for ids, kinds in zip(texts.split(texts.ids), types, strict=True):
+            if len(ids):
+                yield token_states(self._encoder, ids, token_types=kinds)
+            else:
+                yield np.zeros((0, self._encoder.hidden), np.float32)
 
     def _run(self, texts: PackedTexts, head: Any, skip: int, threads: int, out: Vectors) -> None:
         assert _engine is not None  # noqa: S101 - there is a model, so there is an engine

@@ -72,8 +72,8 @@ class PackedTexts:
         begins = np.cumsum(lengths) - lengths
         rows = np.repeat(starts[order] - begins, lengths) + np.arange(len(self.ids))
         other = object.__new__(PackedTexts)
-        other.lengths, other.types = lengths, None
-        other.ids, other.positions = self.ids[rows], self.positions[rows]
+        other.lengths, other.ids, other.positions = lengths, self.ids[rows], self.positions[rows]
+        other.types = None if self.types is None else self.types[rows]
         return other
 
     def _laid_out(self, rows: Sequence[Sequence[int]], end: int, what: str) -> Ints:

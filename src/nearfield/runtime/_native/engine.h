@@ -3,6 +3,7 @@
  *   module.c, views.h   Python's door: checks every number before it is used
  *   model.c             weights of a model, quantised and laid out for the kernels
  *   forward.c           texts through the encoder
+ *   attention.c         what a token takes from the others
  *   head.c              token states to vectors: pooling, dense heads, normalising
  *   threads.c           the pool of threads
  *   dispatch.c          which kernels this processor can run
@@ -197,6 +198,15 @@ struct head {
 void apply_head(const struct head *head, const float *states, ptrdiff_t stride, int hidden,
                 int tokens, int skip, float *scratch, float *vector);
 void free_head(struct head *head);
+
+/* ----------------------------------------------------------- attention */
+
+/* softmax(Q K^T + bias) V of a head, for `count` tokens of a text from `first` on. Rows of
+ * queries, keys and values stand side by side, 3 * mixed numbers apart; `query` and `out` are the
+ * first token's, qkv the text's. Queries come scaled from their matrix.
+ * scratch: round_up(tokens, PANEL) * (head_size + MAX_ROWS) floats. */
+void attend_head(const struct model *model, int head, const float *query, const float *qkv,
+                 int tokens, int first, int count, float *scratch, float *out);
 
 /* ------------------------------------------------------------- forward */
 

@@ -39,7 +39,6 @@ struct job {
   int item_count, alone;        /* items that one thread runs alone; the rest all run together */
   struct workspace *workspaces; /* per thread; the first serves for items run together */
   float **scratch;              /* per thread: attention and head */
-  size_t key_floats;            /* of scratch: transposed keys */
   atomic_int next;
 };
 
@@ -54,6 +53,8 @@ struct run {
   const struct layer *layer;
   struct workspace *w;
   struct team *team;
+  int rows; /* steps work on so many: all tokens, or, once one of each text is kept, texts */
+  int kept;
 };
 
 /* A step works on units a .. b - 1 of something: rows, groups of columns, heads, texts. */
@@ -84,7 +85,7 @@ static void quantise_row(const struct run *run, const float *x, int width, int r
   const struct kernels *kernels = run->kernels;
   for (int b = 0; b < blocks_of(kernels, width); b++) {
     ptrdiff_t at = (ptrdiff_t)row * width + b * kernels->block;
-    ptrdiff_t block = (ptrdiff_t)b * run->item->tokens + row;
+    ptrdiff_t block = (ptrdiff_t)b * run->rows + row;
     char *q = run->w->q + at * kernels->bytes;
     int numbers = block_width(kernels, width, b);
     kernels->quantise(x + at, numbers, kernels->most_x, q, run->w->scale + block);
@@ -97,35 +98,9 @@ static void matrix_product(const struct run *run, const struct linear *linear,
                            enum activation activation, const float *residual, float *y, int a,
                            int b) {
   struct product product = {.linear = linear, .q = run->w->q, .scale = run->w->scale,
-                            .own = run->w->own, .rows = run->item->tokens,
+                            .own = run->w->own, .rows = run->rows,
                             .activation = activation, .residual = residual, .y = y};
   run->kernels->product(&product, a, b);
-}
-
-/* One head of one text: softmax(Q K^T + bias) V; Q came scaled from its matrix. */
-static void attend_head(const struct job *job, const float *qkv, float *out, int tokens, int head,
-                   float *scratch) {
-  const struct model *model = job->model;
-  const struct kernels *kernels = model->kernels;
-  int mixed = model->mixed, size = model->head_size;
-  ptrdiff_t stride = 3 * (ptrdiff_t)mixed, padded = round_up(tokens, PANEL);
-  const float *query = qkv + head * size, *key = query + mixed, *value = key + mixed;
-  const float *distance = NULL;
-  if (model->distance)
-    distance = model->distance + (ptrdiff_t)head * (2 * model->reach + 1) + model->reach;
-  float *keys = scratch, *scores = scratch + job->key_floats, inverse[MAX_ROWS];
-  kernels->transpose(key, stride, tokens, size, keys, padded);
-  int tiles = (tokens + kernels->float_rows - 1) / kernels->float_rows;
-  for (int t = 0; t < tiles; t++) {
-    int m = share(tokens, t, tiles), rows = share(tokens, t + 1, tiles) - m;
-    kernels->multiply(query + m * stride, stride, keys, padded, size, NULL, scores, padded, rows,
-                      (int)padded);
-    for (int r = 0; r < rows; r++)
-      inverse[r] = kernels->softmax(scores + r * padded, tokens,
-                                    distance ? distance - (m + r) : NULL);
-    kernels->multiply(scores, padded, value, stride, tokens, inverse,
-                      out + (ptrdiff_t)m * mixed + head * size, mixed, rows, size);
-  }
 }
 
 static void embed(const struct run *run, int a, int b, float *scratch) {
@@ -159,14 +134,55 @@ static void project(const struct run *run, int a, int b, float *scratch) {
   matrix_product(run, &run->layer->qkv, IDENTITY, NULL, run->w->big, a, b);
 }
 
+/* Keys and values alone. */
+static void project_onwards(const struct run *run, int a, int b, float *scratch) {
+  int queries = run->model->mixed / GROUP;
+  project(run, queries + a, queries + b, scratch);
+}
+
+/* The place in a text of the only token that its vector comes from. */
+static int only_token(const struct run *run, int text) {
+  return run->job->head->pooling[0] == POOL_CLS ? 0 : run->job->texts->lengths[text] - 1;
+}
+
+/* Whether each text's vector comes from one token, so that the last layer need only give that
+ * one's state. A text of no tokens has none. */
+static int comes_from_one(const struct run *run) {
+  const struct head *head = run->job->head;
+  if (!head || (head->pooling[0] != POOL_CLS && head->pooling[0] != POOL_LAST)) return 0;
+  for (int i = 1; i < head->poolings; i++)
+    if (head->pooling[i] != head->pooling[0]) return 0;
+  for (int i = 0; i < run->item->count; i++)
+    if (!run->job->texts->lengths[run->item->first + i]) return 0;
+  return 1;
+}
+
+/* Move the rows that are kept to the front; all in one piece. */
+static void keep(const struct run *run, int a, int b, float *scratch) {
+  (void)a, (void)b, (void)scratch;
+  int width = run->model->width;
+  ptrdiff_t row = 0;
+  for (int i = 0; i < run->item->count; i++) {
+    int text = run->item->first + i;
+    memmove(run->w->x + (ptrdiff_t)i * width, run->w->x + (row + only_token(run, text)) * width,
+            sizeof(float) * (size_t)width);
+    quantise_row(run, run->w->x, width, i);
+    row += run->job->texts->lengths[text];
+  }
+}
+
 static void attend(const struct run *run, int a, int b, float *scratch) {
   const struct model *model = run->model;
   const int32_t *lengths = run->job->texts->lengths + run->item->first;
   ptrdiff_t row = 0;
-  for (int i = 0; i < run->item->count; row += lengths[i++])
+  for (int i = 0; i < run->item->count; row += lengths[i++]) {
+    ptrdiff_t at = run->kept ? i : row; /* of its first query, and of what it gathers */
+    int first = run->kept ? only_token(run, run->item->first + i) : 0;
     for (int head = a; head < b; head++)
-      attend_head(run->job, run->w->big + row * 3 * model->mixed,
-                  run->w->mixed + row * model->mixed, lengths[i], head, scratch);
+      attend_head(model, head, run->w->big + at * 3 * model->mixed,
+                  run->w->big + row * 3 * model->mixed, lengths[i], first,
+                  run->kept ? 1 : lengths[i], scratch, run->w->mixed + at * model->mixed);
+  }
 }
 
 static void quantise_mixed(const struct run *run, int a, int b, float *scratch) {
@@ -219,9 +235,10 @@ static void finish(const struct run *run, int a, int b, float *scratch) {
   int row = 0;
   for (int i = 0; i < b; i++) {
     int text = run->item->first + i, tokens = job->texts->lengths[text];
-    const float *states = run->w->x + (ptrdiff_t)row * model->width;
+    const float *states = run->w->x + (ptrdiff_t)(run->kept ? i : row) * model->width;
     if (i >= a && job->head)
-      apply_head(job->head, states, model->width, model->hidden, tokens, job->skip, scratch,
+      apply_head(job->head, states, model->width, model->hidden, run->kept ? 1 : tokens,
+                 run->kept ? tokens <= job->skip : job->skip, scratch,
                  job->out + (ptrdiff_t)text * job->head->dim);
     if (i >= a && !job->head)
       for (int t = 0; t < tokens; t++)
@@ -237,20 +254,27 @@ static void run_item(const struct job *job, struct workspace *w, const struct it
                      struct team *team) {
   const struct model *model = job->model;
   struct run run = {.job = job, .model = model, .kernels = model->kernels, .item = item, .w = w,
-                    .team = team};
-  int rows = item->tokens;
-  all(&run, embed, rows, LEAST_ROWS);
+                    .team = team, .rows = item->tokens};
+  all(&run, embed, run.rows, LEAST_ROWS);
   for (int l = 0; l < model->layer_count; l++) {
     run.layer = &model->layers[l];
-    all(&run, project, run.layer->qkv.outputs / GROUP, 1);
+    int groups = run.layer->qkv.outputs / GROUP;
+    if (l == model->layer_count - 1 && comes_from_one(&run)) {
+      groups = model->mixed / GROUP;
+      all(&run, project_onwards, 2 * groups, 1);
+      run.rows = item->count;
+      run.kept = 1;
+      all(&run, keep, 1, 1);
+    }
+    all(&run, project, groups, 1);
     all(&run, attend, model->heads, 1);
-    all(&run, quantise_mixed, rows, LEAST_ROWS);
+    all(&run, quantise_mixed, run.rows, LEAST_ROWS);
     all(&run, mix, run.layer->mix.outputs / GROUP, 1);
-    all(&run, normalise_attention, rows, LEAST_ROWS);
+    all(&run, normalise_attention, run.rows, LEAST_ROWS);
     all(&run, widen_inside, run.layer->inner.outputs / GROUP, 1);
-    all(&run, quantise_inside, rows, LEAST_ROWS);
+    all(&run, quantise_inside, run.rows, LEAST_ROWS);
     all(&run, narrow_again, run.layer->outer.outputs / GROUP, 1);
-    all(&run, normalise_output, rows, LEAST_ROWS);
+    all(&run, normalise_output, run.rows, LEAST_ROWS);
   }
   all(&run, finish, item->count, 1);
 }
@@ -308,8 +332,7 @@ static int allocate(struct job *job, int threads, void **blocks) {
   size_t n = (size_t)tokens, padded = (size_t)round_up(longest, PANEL);
   size_t big = (size_t)(3 * model->mixed > model->inner ? 3 * model->mixed : model->inner);
   size_t head = job->head ? 2 * (size_t)job->head->widest : 0;
-  job->key_floats = padded * (size_t)model->head_size;
-  size_t scratch = job->key_floats + MAX_ROWS * padded;
+  size_t scratch = padded * (size_t)(model->head_size + MAX_ROWS);
   if (head > scratch) scratch = head;
   size_t scales = n * (size_t)blocks_of(model->kernels, widest);
   size_t sizes[] = {n * (size_t)model->width * 4, n * big * 4, n * (size_t)model->mixed * 4,

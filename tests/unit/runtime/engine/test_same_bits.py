@@ -55,6 +55,36 @@ def test_with_any_head(isa, make_encoder, some_texts, head):
     assert engine.encode(some_texts, threads=3).tobytes() == alone.tobytes()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("pooling", "place"), [(Pooling.CLS, 0), (Pooling.LAST_TOKEN, -1)])
+@pytest.mark.parametrize("family", ["bert", "mpnet"])
+def test_where_the_last_layer_computes_one_token_of_each_text_alone(
+    isa, make_encoder, some_texts, family, pooling, place, threads
+):
+    encoder = make_encoder(model_type=family, num_hidden_layers=3, **BIG)
+    engine = NativeEngine(encoder, Head((pooling, pooling), normalize=False))
+    texts = [ids for ids in some_texts if ids]
+    types = None if family == "mpnet" else [[n % 2 for n in range(len(ids))] for ids in texts]
+    states = engine.states(texts, token_types=types)
+    expected = np.array([np.tile(one[place], 2) for one in states])
+
+    vectors = engine.encode(texts, token_types=types, threads=threads)
+    assert vectors.tobytes() == expected.tobytes()
+    # Beside a text of no tokens all are computed as ever.
+    beside = engine.encode([[], *texts], token_types=types and [[], *types], threads=threads)
+    assert beside.tobytes() == np.concatenate([np.zeros_like(expected[:1]), expected]).tobytes()
+
+
+def test_a_prompt_that_is_left_out_may_be_all_there_is(isa, make_encoder):
+    head = Head((Pooling.LAST_TOKEN,), normalize=False, include_prompt=False)
+    engine = NativeEngine(make_encoder(**BIG), head)
+
+    vectors = engine.encode([[5, 6], [5, 6, 7]], prompt_tokens=2)
+
+    assert not vectors[0].any()
+    assert vectors[1].tobytes() == engine.states([[5, 6, 7]])[0][-1].tobytes()
+
+
 def test_when_callers_of_several_threads_share_one_engine(engine, some_texts, alone):
     with ThreadPoolExecutor(6) as callers:
         results = list(callers.map(lambda _: engine.encode(some_texts, threads=3), range(24)))
