@@ -188,6 +188,16 @@ def test_a_client_of_the_callers_own_is_used_and_not_closed(server, make):
     own.close()
 
 
+def test_a_deep_copy_sends_by_the_callers_own_client_too(make):
+    """As scikit-learn makes of a model in a pipeline; the client may know a proxy's way."""
+    import openai
+
+    seen = []
+    with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
+        copy.deepcopy(make(http_client=own)).get_text_embedding("a")
+    assert len(seen) == 1
+
+
 def test_a_blocking_call_works_in_a_running_loop(make):
     async def notebook():
         return make().encode(["a"])
