@@ -333,6 +333,18 @@ def test_the_cache_crosses_neither_models_nor_kinds_nor_dimensions(server, make,
     assert len(server.calls) == 5
 
 
+@pytest.mark.parametrize("hook", ["_encode", "_aencode", "_get_text_embedding"])
+def test_a_subclass_that_computes_otherwise_shares_the_cache_only_if_its_fingerprint_says_so(hook):
+    """Else what it computed before it was changed would come back."""
+    silent = type("Mine", (OpenAIEmbedding,), {hook: getattr(OpenAIEmbedding, hook)})
+    told = type("Mine", (silent,), {"fingerprint": "mine"})
+    plain = type("Mine", (OpenAIEmbedding,), {"anything": 1})
+    assert silent(api_key="x").cache is None
+    assert isinstance(silent(api_key="x", cache=True).cache, DefaultCache)
+    assert isinstance(told(api_key="x").cache, DefaultCache)
+    assert isinstance(plain(api_key="x").cache, DefaultCache)
+
+
 def test_a_cache_that_cannot_be_written_stops_nobody(server, make, tmp_path, caplog):
     (tmp_path / "cache").write_text("not a folder")
     with Settings.override(cache_dir=tmp_path / "cache"):
