@@ -146,10 +146,9 @@ class Plan:
         return self._matrix if one_each else self._matrix[self.places]
 
     def _place(self, rows: Sequence[int], matrix: Vectors) -> None:
+        # Always a copy, though one batch may hold all: what a model returns may be its own still,
+        # to be written over by its next batch.
         if self._matrix is None:
-            if len(rows) == len(self.unique) == rows[-1] + 1:
-                self._matrix = matrix  # one batch holds all: no copy
-                return
             self._matrix = np.empty((len(self.unique), matrix.shape[1]), np.float32)
         if matrix.shape[1] != self._matrix.shape[1]:
             message = (

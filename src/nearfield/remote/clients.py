@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from contextlib import asynccontextmanager, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,16 @@ class Clients:
             client.organization, client.project = self._connection.organization, None
             client._custom_headers = self._connection.headers.reveal()  # noqa: SLF001 - no other way
         return client
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Clients:
+        """Begin without clients, save those of the caller's own: requests go the same way."""
+        return Clients(
+            deepcopy(self._connection, memo),
+            at_once=self._at_once,
+            reuse=self._reuse,
+            http_client=self._http_client,
+            async_http_client=self._async_http_client,
+        )
 
     def __getstate__(self) -> dict[str, object]:
         """Leave clients and open connections behind when pickled."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from nearfield.core.batching import Budget, preview
 from nearfield.core.embeddings.base import BaseEmbedding
 from nearfield.core.embeddings.checks import checked_cache
+from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, overrides
 from nearfield.core.embeddings.driver import keep_part
 from nearfield.core.pacing import Pace
 from nearfield.core.report import count
@@ -64,7 +65,8 @@ class RemoteEmbedding(BaseEmbedding):
         text_instruction: Put before every text to be found.
         encoding_format: How vectors come back; it does not change them.
         cache: Where vectors are kept: by default one file shared by all remote
-            models, ``False`` for nowhere, or a cache of your own.
+            models, ``False`` for nowhere, or a cache of your own. A subclass that computes
+            otherwise has none by default, unless it says so in its fingerprint.
         callback_manager: Accepted for LlamaIndex's sake, not used.
     """
 
@@ -114,7 +116,9 @@ class RemoteEmbedding(BaseEmbedding):
             http_client=http_client,
             async_http_client=async_http_client,
         )
-        self.cache = DefaultCache() if cache is None or cache is True else checked_cache(cache)
+        if cache is None:
+            cache = self._says_what_it_computes()
+        self.cache = DefaultCache() if cache is True else checked_cache(cache)
 
     @property
     def dim(self) -> int | None:
@@ -144,6 +148,12 @@ class RemoteEmbedding(BaseEmbedding):
             f"{type(self).__name__}(model={self.model_name!r}{dimensions}, "
             f"api_base={self.connection.where!r})"
         )
+
+    @classmethod
+    def _says_what_it_computes(cls) -> bool:
+        """Say whether the fingerprint covers all hooks; it does not know those of a subclass."""
+        hooks = ("_encode", "_aencode", *SYNC_HOOKS, *ASYNC_TWIN.values())
+        return not any(overrides(cls, hook, "fingerprint") for hook in hooks)
 
     def close(self) -> None:
         """Close the connections of blocking calls; the next call opens new ones."""

@@ -188,6 +188,16 @@ def test_a_client_of_the_callers_own_is_used_and_not_closed(server, make):
     own.close()
 
 
+def test_a_deep_copy_sends_by_the_callers_own_client_too(make):
+    """As scikit-learn makes of a model in a pipeline; the client may know a proxy's way."""
+    import openai
+
+    seen = []
+    with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
+        copy.deepcopy(make(http_client=own)).get_text_embedding("a")
+    assert len(seen) == 1
+
+
 def test_a_blocking_call_works_in_a_running_loop(make):
     async def notebook():
         return make().encode(["a"])
@@ -321,6 +331,18 @@ def test_the_cache_crosses_neither_models_nor_kinds_nor_dimensions(server, make,
         make(cache=None, model="text-embedding-3-small", dimensions=8).encode(["a"])
         make(cache=None, text_instruction="passage: ").encode(["a"])
     assert len(server.calls) == 5
+
+
+@pytest.mark.parametrize("hook", ["_encode", "_aencode", "_get_text_embedding"])
+def test_a_subclass_that_computes_otherwise_shares_the_cache_only_if_its_fingerprint_says_so(hook):
+    """Else what it computed before it was changed would come back."""
+    silent = type("Mine", (OpenAIEmbedding,), {hook: getattr(OpenAIEmbedding, hook)})
+    told = type("Mine", (silent,), {"fingerprint": "mine"})
+    plain = type("Mine", (OpenAIEmbedding,), {"anything": 1})
+    assert silent(api_key="x").cache is None
+    assert isinstance(silent(api_key="x", cache=True).cache, DefaultCache)
+    assert isinstance(told(api_key="x").cache, DefaultCache)
+    assert isinstance(plain(api_key="x").cache, DefaultCache)
 
 
 def test_a_cache_that_cannot_be_written_stops_nobody(server, make, tmp_path, caplog):

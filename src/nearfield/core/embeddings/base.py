@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nearfield.core.aside import in_thread
 from nearfield.core.batching import make_plan
 from nearfield.core.embeddings.checks import checked_batch_size, checked_cache, checked_workers
-from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta
+from nearfield.core.embeddings.compat import ASYNC_TWIN, SYNC_HOOKS, EmbeddingMeta, overrides
 from nearfield.core.embeddings.driver import arun_plan, run_plan
 from nearfield.core.embeddings.names import EmbeddingNames, check_texts
 from nearfield.core.report import EmbeddingReport, reporting
@@ -136,7 +136,7 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         if input_type == "query":
             return [self._hook("_get_query_embedding")(text) for text in texts]
         single, many = "_get_text_embedding", "_get_text_embeddings"
-        if _defines(type(self), many) and not _overrides(type(self), single, many):
+        if _defines(type(self), many) and not overrides(type(self), single, many):
             return self._hook(many)(list(texts))
         return [self._hook("_get_text_embedding")(text) for text in texts]
 
@@ -184,7 +184,7 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
     def _own_async(self, sync_name: str) -> Callable[[Any], Any] | None:
         """Give the coroutine twin of a hook, if the class defines one that still belongs to it."""
         twin = ASYNC_TWIN[sync_name]
-        if _overrides(type(self), sync_name, twin):
+        if overrides(type(self), sync_name, twin):
             return None
         hook = getattr(self, twin, None)
         return hook if inspect.iscoroutinefunction(hook) else None
@@ -199,7 +199,7 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
         """Compute one batch, likewise, without blocking the loop."""
         if _prefers_single_hooks(type(self), input_type):
             return await BaseEmbedding._aencode(self, texts, input_type)
-        if _defines(type(self), "_aencode") and _overrides(type(self), "_encode", "_aencode"):
+        if _defines(type(self), "_aencode") and overrides(type(self), "_encode", "_aencode"):
             return await in_thread(self._encode, texts, input_type)
         return await self._aencode(texts, input_type)
 
@@ -349,16 +349,6 @@ class BaseEmbedding(EmbeddingNames, metaclass=EmbeddingMeta):
 def _defines(cls: type, name: str) -> bool:
     """Say whether a class below ``BaseEmbedding`` defines a method."""
     return getattr(cls, name, None) is not getattr(BaseEmbedding, name, None)
-
-
-def _overrides(cls: type, name: str, other: str) -> bool:
-    """Say whether a method is defined further down the class tree than another."""
-    for owner in cls.__mro__:
-        if other in vars(owner):
-            return False
-        if name in vars(owner):
-            return True
-    return False
 
 
 def _computes(cls: type) -> bool:

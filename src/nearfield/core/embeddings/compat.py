@@ -22,6 +22,25 @@ ASYNC_TWIN = {name: name.replace("_get_", "_aget_") for name in SYNC_HOOKS}
 """The coroutine hook that belongs to each sync hook."""
 
 
+def overrides(cls: type, name: str, other: str) -> bool:
+    """Say whether a method is defined further down the class tree than another.
+
+    Args:
+        cls: The class at the foot of the tree.
+        name: The method.
+        other: The other.
+
+    Returns:
+        Whether; not where one class defines both.
+    """
+    for owner in cls.__mro__:
+        if other in vars(owner):
+            return False
+        if name in vars(owner):
+            return True
+    return False
+
+
 class HookNamespace(dict[str, Any]):
     """A class body that files ``async def _get_x`` as ``_aget_x``.
 

@@ -121,6 +121,30 @@ def test_lists_hold_plain_floats():
     assert {type(number) for number in vector} == {float}
 
 
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_vectors_are_the_callers_own_also_where_the_model_writes_over_its_own(way):
+    class Reusing(BaseEmbedding):
+        """Computes into the same array each time, which nobody else may write."""
+
+        def __init__(self):
+            super().__init__()
+            self.array = np.zeros((10, 3), np.float32)
+
+        def _encode(self, texts, input_type):
+            self.array[: len(texts)] = [row(text) for text in texts]
+            shown = self.array[: len(texts)]
+            shown.flags.writeable = False
+            return shown
+
+    model = Reusing()
+    first, second = (
+        model.encode([text]) if way == "sync" else asyncio.run(model.aencode([text]))
+        for text in ("a", "three")
+    )
+    assert (first.tolist(), second.tolist()) == ([row("a")], [row("three")])
+    first /= 2
+
+
 def test_equal_texts_are_computed_once_per_call():
     model = FakeEmbedding(embed_batch_size=2)
 
