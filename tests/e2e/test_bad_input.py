@@ -262,6 +262,23 @@ def test_a_misspelt_embed_leaves_an_older_output_as_it_is(tmp_path, mistake):
     assert (tmp_path / "old.npy").read_bytes() == b"of yesterday"
 
 
+@pytest.mark.parametrize("form", ["npy", "jsonl"])
+def test_an_input_that_cannot_be_read_to_its_end_leaves_an_older_output_as_it_is(tmp_path, form):
+    """Vectors of yesterday may have been paid for."""
+    (tmp_path / "texts.txt").write_bytes(b"one\n" * 5000 + b"caf\xe9\n")
+    (tmp_path / "target").write_bytes(b"of yesterday")
+    (tmp_path / "old").symlink_to("target")
+
+    words = ["embed", "-i", "texts.txt", "-f", form, "-o", "old"]
+    assert "Line 5001" in refused(*words, cwd=tmp_path)
+    assert (tmp_path / "target").read_bytes() == b"of yesterday"
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    code, _, errors = nearfield(*words, cwd=tmp_path)
+    assert code == 0, errors
+    assert (tmp_path / "target").read_bytes() != b"of yesterday"
+    assert {path.name for path in tmp_path.iterdir()} == {"texts.txt", "target", "old"}
+
+
 def test_a_line_separator_inside_a_question_ends_no_line_of_judged_questions(place):
     question = {"id": "q", "text": "Which planet\u2028is red?"}
     (place / "queries.jsonl").write_text(json.dumps(question, ensure_ascii=False) + "\n", "utf-8")

@@ -253,6 +253,16 @@ def test_text_that_would_steer_a_terminal_is_made_harmless(place):
         assert "\u202e" not in shown
 
 
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--strict"]])
+def test_names_that_would_steer_a_terminal_are_made_harmless(tmp_path, words):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "ok.txt").write_text("Dogs bark.")
+    (tmp_path / "docs" / "a\x07\u202ebin").write_bytes(bytes(range(32)))
+
+    told = nearfield("index", "docs", *words, cwd=tmp_path).stderr.decode()
+    assert "docs/a\ufffd\ufffdbin is binary" in told
+
+
 # Embedding.
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearfield.cli.output import print_json
+from nearfield.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from nearfield.cli.place import Place
@@ -51,7 +51,7 @@ def tell_estimate(
         print_json({"index": str(index_path), "dry_run": True, **facts})
         return
     for one in skipped:
-        click.echo(f"Would skip {one.reason}", err=True)
+        click.echo(f"Would skip {printable(one.reason)}", err=True)
     changes = ", ".join(
         f"{getattr(found, name)} {name}" for name in ("added", "changed", "removed", "unchanged")
     )

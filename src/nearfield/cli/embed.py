@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -74,13 +77,30 @@ def command(
     from nearfield.core.embeddings import resolve_embed_model  # noqa: PLC0415
 
     embedding = resolve_embed_model(model)
-    # Opened before anything is computed, so that a folder that cannot be written to costs
-    # nothing; but after all that may be misspelt, so that a mistake empties no file.
+    # Opened before anything is computed, so that a folder that cannot be written to costs nothing.
     if output_path is None:
         _embed(_source(texts, input_path), form, sys.stdout.buffer, embedding, query=query)
         return
-    with output_path.open("wb") as out:
+    with _opened(output_path) as out:
         _embed(_source(texts, input_path), form, out, embedding, query=query)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write; one that is there stays as it is until all is written."""
+    if not path.is_file():  # a new one, or a device or pipe
+        with path.open("wb") as out:
+            yield out
+        return
+    path = path.resolve()
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as out:
+            yield out
+        shutil.copymode(path, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _same_file(one: Path | None, other: Path | None) -> bool:

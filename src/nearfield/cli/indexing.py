@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nearfield.cli.output import print_json
+from nearfield.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -130,9 +130,8 @@ def tell(done: dict[str, Any], index_path: Place, *, as_json: bool) -> None:
         return
     for left in done["skipped"]:
         file, reason = left["file"], left["reason"]
-        click.echo(
-            f"Skipped {reason if reason.startswith(file) else f'{file}: {reason}'}", err=True
-        )
+        told = reason if reason.startswith(file) else f"{file}: {reason}"
+        click.echo(f"Skipped {printable(told)}", err=True)
     changes = ", ".join(
         f"{done[name]} {name}" for name in ("added", "changed", "removed", "unchanged")
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nearfield.cli.output import printable
 from nearfield.errors import NearfieldError
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def _failed(error: Exception, *, debug: bool) -> int:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    # It may name a file of somebody else's naming.
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def _interrupted() -> int:

@@ -8,7 +8,7 @@ import click
 
 from nearfield.cli.opening import open_alone
 from nearfield.cli.options import index_option, json_option, model_option
-from nearfield.cli.output import print_json
+from nearfield.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from nearfield.cli.place import Place
@@ -37,5 +37,5 @@ def command(*, index_path: Place, model: str | None, as_json: bool) -> int:
         return 0
     click.echo(f"{len(done.problems)} problems mended, {done.embedded} texts embedded again.")
     for name in done.removed:
-        click.echo(f"Removed {name}: index it again.", err=True)
+        click.echo(f"Removed {printable(name)}: index it again.", err=True)
     return 0

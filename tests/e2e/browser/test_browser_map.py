@@ -82,6 +82,19 @@ def test_the_map_is_drawn_with_its_legend_and_what_it_calls_out(still, index_pat
     assert colours >= 5
 
 
+def test_while_another_map_is_begun_the_one_before_stays(still):
+    """As after a change of the index: the server gives no points of the map before any more."""
+    begun = {"state": "building", "stage": "reading", "share": 0, "version": "", "error": ""}
+    still.route("**/api/map", lambda route: route.fulfill(json={**begun, "count": 3000}))
+    still.get_by_role("tab", name="Compare").click()
+    still.get_by_role("tab", name="Map", exact=True).click()
+
+    still.get_by_text("Reading the index…").wait_for()
+    assert still.locator(STAGE).is_visible()
+    still.unroute("**/api/map")
+    finished(still)
+
+
 def test_webgl_and_the_plain_canvas_both_draw(browser, site):
     launched = browser.browser_type.launch(executable_path=chromium(), args=WEBGL)
     try:

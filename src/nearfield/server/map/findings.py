@@ -67,12 +67,26 @@ def near_duplicates(
         return best.pairs(exact=False)
     for start in range(0, n, ROWS_AT_ONCE):
         end = min(start + ROWS_AT_ONCE, n)
-        scores = vectors[start:end] @ vectors[start:].T
+        scores = np.minimum(vectors[start:end] @ vectors[start:].T, 1)
         scores[:, : end - start][np.tril_indices(end - start)] = -np.inf  # each pair once
-        rows, columns = np.nonzero(scores >= likeness)
-        best.add(rows + start, columns + start, scores[rows, columns])
+        total = int(np.count_nonzero(scores >= likeness))
+        rows, columns = _highest(scores, min(total, limit))
+        best.add(rows + start, columns + start, scores[rows, columns], total)
         step(end / n)
     return best.pairs(exact=True)
+
+
+def _highest(scores: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+    """Give the rows and columns of the highest scores, of equal ones the first.
+
+    All pairs of a block may be alike, and are too many to be listed.
+    """
+    if not count:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    border = np.partition(scores, scores.size - count, axis=None)[scores.size - count]
+    above = np.flatnonzero(scores > border)
+    level = np.flatnonzero(scores == border)[: count - len(above)]
+    return np.unravel_index(np.concatenate([above, level]), scores.shape)
 
 
 class _Best:
@@ -84,9 +98,11 @@ class _Best:
         self._low, self._high = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._scores = np.zeros(0, np.float32)
 
-    def add(self, low: np.ndarray, high: np.ndarray, scores: np.ndarray) -> None:
-        """Take more pairs."""
-        self._total += len(scores)
+    def add(
+        self, low: np.ndarray, high: np.ndarray, scores: np.ndarray, total: int | None = None
+    ) -> None:
+        """Take more pairs, of which there are so many."""
+        self._total += len(scores) if total is None else total
         self._low = np.concatenate([self._low, low])
         self._high = np.concatenate([self._high, high])
         self._scores = np.concatenate([self._scores, np.minimum(scores, 1)])

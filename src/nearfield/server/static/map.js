@@ -76,9 +76,9 @@ class MapView {
     this.refreshing = true;
     try {
       const state = await this.source.state();
-      if (state.count) await this.#take(state);
+      if (state.version) await this.#take(state);
       else if (state.state === "failed") fill(this.root, notice("There is no map", state.error, "failed"));
-      else fill(this.root, this.status.element);
+      else if (!this.root.contains(this.body)) fill(this.root, this.status.element); // else the one before stays
       this.status.draw(state);
       if (state.state === "failed") this.status.say(state.error);
       if (["building", "pca"].includes(state.state)) this.#later();

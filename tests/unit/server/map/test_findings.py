@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,21 @@ def test_the_best_are_given_and_all_are_counted(monkeypatch):
     assert found.total == 40 * 39 // 2
     assert [pair[:2] for pair in found.pairs] == [(0, 1), (0, 2), (0, 3), (0, 4), (0, 5)]
     assert all(0.99 < score <= 1 for _, _, score in found.pairs)
+
+
+def test_memory_is_bounded_where_all_are_alike():
+    """As rows of one form or lines of one log are: a block of pairs, not a list of them."""
+    random = np.random.default_rng(0)
+    vectors = normalize((1 + 0.01 * random.normal(size=(2000, 16))).astype(np.float32))
+    neighbours = find_neighbours(vectors, 3, step=silent)
+
+    tracemalloc.start()
+    found = near_duplicates(vectors, neighbours, step=silent)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert found.total == 2000 * 1999 // 2
+    assert most < 5 * findings.ROWS_AT_ONCE * len(vectors) * vectors.itemsize
 
 
 def test_points_far_from_their_neighbours_are_outliers_the_loneliest_first():
