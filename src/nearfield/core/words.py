@@ -15,6 +15,7 @@ import sys
 from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,7 +48,6 @@ _MARKS = (  # of letters, which are no letters themselves, but part no word eith
 _WORD = re.compile(
     rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}](?:[^\W{_WITHOUT_SPACES}]|[{_MARKS}])*"
 )
-_MARKS_AFTER = re.compile(f"[{_MARKS}]+")
 
 
 def add_words(
@@ -230,8 +230,10 @@ def _places(marked: str, text: str) -> list[tuple[int, int]]:
         if letter == _OPEN:
             start = here
         elif letter == _CLOSE:
-            marks = _MARKS_AFTER.match(text, here)
-            spans.append((start, marks.end() if marks else here))
+            end = here
+            while end < len(text) and category(text[end]).startswith("M"):
+                end += 1  # the marks of the last letter, which are of no token
+            spans.append((start, end))
         elif spaced and letter == " " and text[here : here + 1] != " ":
             continue  # put there by indexable, as the next but one may be
         else:
@@ -249,7 +251,8 @@ def _match_expression(text: str) -> str:
     for match in _WORD.finditer(text):
         word = match[0]
         if _LETTER.match(word):
-            pairs = pairwise(word) if len(word) > 1 else [(word,)]
+            letters = [letter for letter in word if letter.isalnum()]  # vowel signs are no tokens
+            pairs = pairwise(letters) if len(letters) > 1 else [letters]
             phrases.update((" ".join(pair), None) for pair in pairs)
         else:
             phrases[word.lower()] = None

@@ -13,7 +13,7 @@ LONGEST_PAGE = 2_000_000
 
 _CODE = re.compile(r"((?<!\\)`[^`]*`)")
 _FENCE = re.compile(r"`{3,}")
-_ESCAPES = re.compile(r"(\\+)(?=[*_`~\[\]<|])")
+_ESCAPES = re.compile(r"(?<!\\)(\\++)(?=[*_`~\[\]<|])")  # linear in any line
 _NO_LIST = re.compile(r"^(\s*(?:- |\d+\. )?\d*)\\(?=[#>+\-.)])")
 
 _log = logging.getLogger("nearfield.readers")

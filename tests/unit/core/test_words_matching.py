@@ -21,6 +21,7 @@ def found(text, query):
         ("marks \ue000 of ours \ue001 mars", "mars", ["mars"]),
         ("re\u0301sume\u0301 sent", "resume", ["re\u0301sume\u0301"]),
         ("राजधानी दिल्ली है", "दिल्ली", ["दिल्ली"]),
+        ("เรากินข้าว ไหม", "ข้าว", ["ข้าว"]),
         ("one two", "three", []),
         ("one two", "?!", []),
         ("", "one", []),

@@ -1,8 +1,8 @@
 """Bytes into text: no byte dropped, no guess unsaid.
 
-In this order: what the caller says, a byte-order mark, UTF-8, what the file
-declares, UTF-16 without a mark, and last Windows-1252, which is a guess. Bytes
-that are no text are refused.
+In this order: what the caller says, a byte-order mark, UTF-8, UTF-8 with a few
+broken bytes, which are written out, what the file declares, UTF-16 without a mark,
+and last Windows-1252, which is a guess. Bytes that are no text are refused.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _DECLARED = re.compile(
 _HEAD = 1024
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MOST_CONTROLS = 0.02
+_HIGH = bytes(range(0x80, 0x100))
+_LEAST_PER_BROKEN = 10
 _NARROW_SHARE = 0.7
 """In UTF-16 text that is mostly ASCII, every other byte is zero; so many must be."""
 
@@ -104,12 +106,7 @@ def decode(
         ReadError: The bytes are no text, or not in the encoding given.
     """
     if encoding is not None:
-        _refuse_magic(data, path)
-        decoded = _decode_as(data, path, encoding, errors)
-        head = decoded.text[: 64 * _HEAD]
-        if len(_CONTROLS.findall(head.encode("latin-1", "replace"))) > _MOST_CONTROLS * len(head):
-            raise _not_text(path, "binary")
-        return decoded
+        return _decode_as_told(data, path, encoding, errors)
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _decode_as(_whole(data, name) if cut_short else data, path, name, errors)
@@ -120,6 +117,8 @@ def decode(
         except UnicodeDecodeError as error:
             if cut_short and error.reason == "unexpected end of data":
                 return Decoded(data[: error.start].decode(), "utf-8")
+        if (broken := _broken_utf8(data)) is not None:
+            return broken
         named = _DECLARED.search(data, 0, _HEAD)
         declared = named and _decode_as_declared(data, path, named[1].decode())
         if declared:
@@ -127,6 +126,16 @@ def decode(
     elif (wide := _unmarked_utf16(data)) is not None:
         return wide
     return _decode_by_guess(data, path)
+
+
+def _decode_as_told(data: bytes, path: str, encoding: str, errors: str) -> Decoded:
+    """Decode as the caller says; what is no text is none in any encoding."""
+    _refuse_magic(data, path)
+    decoded = _decode_as(data, path, encoding, errors)
+    head = decoded.text[: 64 * _HEAD]
+    if len(_CONTROLS.findall(head.encode("latin-1", "replace"))) > _MOST_CONTROLS * len(head):
+        raise _not_text(path, "binary")
+    return decoded
 
 
 def _decode_as(data: bytes, path: str, encoding: str, errors: str) -> Decoded:
@@ -139,6 +148,19 @@ def _decode_as(data: bytes, path: str, encoding: str, errors: str) -> Decoded:
         message = f"{path} is not {encoding}: {error}. Leave encoding out to have it found."
         raise ReadError(message, path=path) from error
     return Decoded(text.removeprefix("\ufeff"), encoding)
+
+
+def _broken_utf8(data: bytes) -> Decoded | None:
+    """Decode what is UTF-8 but for a few bytes, and write these out; ``None`` where it is not.
+
+    Text in another encoding hardly ever has a letter that UTF-8 could have written.
+    """
+    kept = len(data.decode("utf-8", "ignore"))
+    bad = len(data.decode("utf-8", "surrogateescape")) - kept
+    letters = kept - len(data.translate(None, _HIGH))
+    if letters < _LEAST_PER_BROKEN * bad:
+        return None
+    return Decoded(data.decode("utf-8", "backslashreplace"), "utf-8", guessed=True)
 
 
 def _decode_as_declared(data: bytes, path: str, name: str) -> Decoded | None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield.core.readers.decode import decode
@@ -177,7 +178,8 @@ def _extracted(extractor: Extractor, found: FoundFile, facts: dict[str, Any]) ->
     """Ask a caller's extractor, which gives a text, texts, a document or documents."""
     load = getattr(extractor, "load_data", None)
     try:
-        given = load(found.path, extra_info=dict(facts)) if load else extractor(found.path)
+        # LlamaIndex's readers are handed a Path, and use what it has.
+        given = load(Path(found.path), extra_info=dict(facts)) if load else extractor(found.path)
         items = (
             list(given)
             if isinstance(given, (Sequence, Iterator)) and not isinstance(given, str)

@@ -87,7 +87,7 @@ def _plain(text: str) -> Iterator[Part]:
 def _html(text: str) -> Iterator[Part]:
     shown, title = html_text(text)
     better = PAGE_TEXT.load()(text) or ""
-    if better and _says_most(better, shown):
+    if better and (len(better) >= len(shown) or _says_most(better, shown)):
         begins = f"# {title}\n\n" if title and not _TOP_HEADING.search(better) else ""
         shown = begins + better
     yield Part(shown, facts={"title": title} if title else {})

@@ -1,8 +1,9 @@
 """The main text of a web page.
 
 Scripts, styles and templates are dropped; so are menus, margins and footers,
-and all outside ``<main>`` or ``<article>`` where a page has one with a fair part
-of its text. Headings are marked with ``#``, so that a splitter knows them.
+and all outside ``<main>`` where a page has one with a fair part of its text, or
+outside ``<article>`` where that is most of it. Headings are marked with ``#``, so that
+a splitter knows them.
 
 Tags are found by a scanner of our own: the standard library's parser takes
 quadratic time on pages made to hurt (a minute for 60 KB of ``<a <a <a``).
@@ -39,6 +40,7 @@ _NAME = re.compile(r"/?[a-zA-Z][^\s/>]*+")
 _WHITE = re.compile(r"\s+")
 _LONGEST_QUOTE = 4096
 _FAIR_PART = 0.25
+_MOST = 0.5
 
 
 def html_text(page: str) -> tuple[str, str]:
@@ -56,7 +58,9 @@ def html_text(page: str) -> tuple[str, str]:
         collected.take(name, content)
     body = _tidy(collected.body) or _tidy(collected.everything)
     main = _tidy(collected.main)
-    text = main if main and len(main) >= _FAIR_PART * len(body) else body
+    # An article may be a box beside the text; what is called main is not.
+    least = _FAIR_PART if collected.has_main else _MOST
+    text = main if main and len(main) >= least * len(body) else body
     title = _WHITE.sub(" ", collected.title).strip()
     if title and not re.search(r"^# ", text, re.MULTILINE):
         text = f"# {title}\n\n{text}".rstrip()
@@ -114,6 +118,7 @@ class _Page:
         self.body: list[str] = []
         self.everything: list[str] = []
         self.title = ""
+        self.has_main = False
         self._open: Counter[str] = Counter()
 
     def take(self, name: str, content: str) -> None:
@@ -130,6 +135,7 @@ class _Page:
     def _tag(self, name: str, *, closing: bool) -> None:
         if name == "body" or name in _PARAGRAPHS:
             self._open["head"] = 0  # its end may be left out, and the body's beginning
+        self.has_main = self.has_main or name == "main"
         if name in _TRACKED:
             self._open[name] = max(self._open[name] + (-1 if closing else 1), 0)
         if name in _PARAGRAPHS:

@@ -87,6 +87,32 @@ def test_utf16_without_a_mark_is_guessed_and_said_to_be(codec):
     assert decode(TEXT.encode(codec), "f") == Decoded(TEXT, codec, guessed=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("Привет, мир! " * 3, b"\xd0 or \xff"),
+        ("信息检索系统很好用吗", b"\xe4"),
+        ("Grüße, ça va? " * 9, b"\xff, \xc3"),
+    ],
+)
+def test_a_broken_byte_in_utf8_spoils_no_other(text, broken):
+    shown = text + broken.decode("utf-8", "backslashreplace") + text
+    data = text.encode() + broken + text.encode()
+    assert decode(data, "f") == Decoded(shown, "utf-8", guessed=True)
+    assert decode(b'<meta charset="utf-8">' + data, "f").text.endswith(shown)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "koi8-r", "cp1251", "shift_jis", "cp1252"])
+def test_other_encodings_are_not_taken_for_broken_utf8(encoding):
+    texts = {
+        "gbk": "信息检索系统很好用吗" * 9,
+        "shift_jis": "日本語の文を探す" * 9,
+        "cp1252": TEXT * 9,
+    }
+    data = texts.get(encoding, "Привет, мир! Ещё раз. " * 9).encode(encoding)
+    assert decode(data, "f").encoding in {"cp1252", "latin-1"}
+
+
 def test_what_is_left_is_windows_1252_and_said_to_be_a_guess():
     assert decode(TEXT.encode("cp1252"), "f") == Decoded(TEXT, "cp1252", guessed=True)
     assert decode(b"odd \x81 byte", "f") == Decoded("odd \x81 byte", "latin-1", guessed=True)
@@ -188,6 +214,9 @@ def test_bytes_become_text_whole_or_are_refused(data):
     try:
         decoded = decode(data, "f")
     except ReadError:
+        return
+    if (decoded.encoding, decoded.guessed) == ("utf-8", True):
+        assert decoded.text == data.decode("utf-8", "backslashreplace")
         return
     again = decoded.text.encode(decoded.encoding)
     assert again == data or data.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))

@@ -242,14 +242,14 @@ def test_an_extractor_reads_what_is_no_text(folder):
 def test_an_extractor_may_give_pages_or_be_a_reader_of_llama_index(folder):
     class PageReader:
         def load_data(self, file, extra_info=None):
-            return [Document(f"Page {n}", {"page": n}) for n in (1, 2)]
+            return [Document(f"Page {n} of {file.stem}", {"page": n}) for n in (1, 2)]
 
     (folder / "c.pdf").write_bytes(b"%PDF-1.7")
     reader = SimpleDirectoryReader(
         folder, required_exts=[".pdf"], file_extractor={".pdf": PageReader()}
     )
     first, second = reader.load_data()
-    assert (first.id, first.text, first.metadata["page"]) == ("c.pdf#1", "Page 1", 1)
+    assert (first.id, first.text, first.metadata["page"]) == ("c.pdf#1", "Page 1 of c", 1)
     assert second.id == "c.pdf#2"
 
 

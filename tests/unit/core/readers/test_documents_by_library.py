@@ -310,6 +310,24 @@ def test_a_page_of_which_trafilatura_leaves_out_sentences_is_read_by_our_own_rea
     assert all(document.text.count(one) == 2 for one in parts)
 
 
+@pytest.mark.parametrize("unit", ["\\", "`", "\\`", "9", " ", "```\n", "- "])
+def test_no_line_takes_long_to_be_made_plain(unit):
+    from nearfield.readers.html import _as_it_stood
+
+    plain = _as_it_stood(unit * 300_000)
+    assert set(plain) <= set(unit)
+    assert len(plain) == len(unit * 300_000) / (2 if unit == "\\`" else 1)
+
+
+def test_a_longer_text_of_trafilatura_is_taken_whatever_it_leaves_out(tmp_path, monkeypatch):
+    from nearfield.readers import html
+
+    monkeypatch.setattr(html, "_extract", lambda: lambda *_, **__: PROSE)
+    page = f"<html><body><main>A short box of other words than the text.</main>{PROSE[:99]}"
+    (document,) = read(tmp_path / "page.html", page.encode())
+    assert document.text == PROSE.strip()
+
+
 def test_a_page_that_trafilatura_cannot_take_is_read_all_the_same(tmp_path, monkeypatch):
     from nearfield.readers import html
 

@@ -187,6 +187,15 @@ def test_a_page_without_a_main_part_gives_its_body_without_margins():
     assert text == "# Top\n\nText."
 
 
+def test_articles_that_are_boxes_beside_the_text_are_not_taken_for_it():
+    text = "".join(f"<p>In chapter {n} the baker tells how dough is kneaded.</p>" for n in range(9))
+    boxes = "<article><p>Read also our story about the best ovens of all.</p></article>" * 4
+    shown, _ = html_text(f"<body><div>{text}</div><div>{boxes}</div></body>")
+    assert "In chapter 8 the baker" in shown
+    whole, _ = html_text(f"<body><article>{text}</article><div>Buy more ovens!</div></body>")
+    assert "ovens" not in whole
+
+
 def test_a_page_of_margins_only_gives_them():
     assert html_text("<nav>Menu that was never closed") == ("Menu that was never closed", "")
 
