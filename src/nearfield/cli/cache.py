@@ -39,9 +39,13 @@ def info(*, as_json: bool) -> int:
 
 
 @command.command("clear")
-@click.confirmation_option(prompt="Forget all cached vectors? Remote ones are paid for again.")
-def clear() -> int:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear(*, yes: bool) -> int:
     """Forget everything; it is computed, and where remote paid for, again."""
+    question = "Forget all cached vectors? Remote ones are paid for again."
+    if not yes and not click.confirm(question):
+        click.echo("Nothing was forgotten.")
+        return 0
     click.echo(f"{_cache().clear()} vectors forgotten.")
     return 0
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from nearfield.cli.dry_run import tell_estimate
-from nearfield.cli.indexing import embed_by_ray, facts, opened, stopping, tell
+from nearfield.cli.indexing import (
+    embed_by_ray,
+    facts,
+    opened,
+    refuse_other_sizes,
+    stopping,
+    tell,
+)
 from nearfield.cli.main import INTERRUPTED
 from nearfield.cli.options import index_option, json_option, model_option
 
@@ -106,10 +113,11 @@ def command(
     given = {name: value for name, value in sizes.items() if value is not None}
     with (
         Settings.override(**given),
-        opened(index_path, given, dry_run=dry_run) as store,
+        opened(index_path, dry_run=dry_run) as store,
         VectorStoreIndex(store=store, embed_model=model) as index,
         stopping() as stop,
     ):
+        refuse_other_sizes(index_path, index, given)
         if dry_run:
             removable = reader.covers if prune else None
             found = index.estimate(chain(first, documents), removable=removable, total=total)

@@ -23,25 +23,43 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(path: Place, sizes: Mapping[str, int], *, dry_run: bool) -> Iterator[VectorStore]:
-    """Open the index, and refuse to cut its new nodes otherwise than its old ones."""
+def opened(path: Place, *, dry_run: bool) -> Iterator[VectorStore]:
+    """Open the index to be written; a dry run makes none."""
     from nearfield.core.storage import open_store  # noqa: PLC0415
 
-    in_memory = dry_run and not path.exists  # which makes no file
-    store = open_store("memory://") if in_memory else path.open(read_only=dry_run)
-    with closing(store):
-        header = store.header
-        for name, size in sizes.items():
-            made = header.facts.get(name) if header else size
-            if made != size:
-                option = f"--{name.replace('_', '-')}"
-                was = "another splitter" if made is None else f"{option} {made}"
-                message = (
-                    f"{path} was made with {was}, not {size}, and "
-                    f"keeps it. Leave {option} out, or make a new index with --index FILE."
-                )
-                raise click.UsageError(message)
+    in_memory = dry_run and not path.exists
+    with closing(open_store("memory://") if in_memory else path.open(read_only=dry_run)) as store:
         yield store
+
+
+def refuse_other_sizes(path: Place, index: VectorStoreIndex, sizes: Mapping[str, int]) -> None:
+    """Refuse to cut an index's new nodes otherwise than its old ones.
+
+    Args:
+        path: Where the index is.
+        index: The index.
+        sizes: ``chunk_size`` and ``chunk_overlap``, those that were asked for.
+
+    Raises:
+        UsageError: The index was made with others; what the model reads at most counts as
+            asked for when more was.
+    """
+    header = index.store.header
+    if header is None or not sizes:
+        return
+    from nearfield.core.splitter import SentenceSplitter  # noqa: PLC0415
+
+    fitted = SentenceSplitter.for_model(index.embed_model, **sizes)
+    for name, size in sizes.items():
+        made = header.facts.get(name)
+        if made not in (size, getattr(fitted, name)):
+            option = f"--{name.replace('_', '-')}"
+            was = "another splitter" if made is None else f"{option} {made}"
+            message = (
+                f"{path} was made with {was}, not {size}, and "
+                f"keeps it. Leave {option} out, or make a new index with --index FILE."
+            )
+            raise click.UsageError(message)
 
 
 @contextmanager

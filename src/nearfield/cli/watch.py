@@ -88,7 +88,7 @@ def command(
 
     watched = reader()  # which refuses a path that is not there before an index is made
     with (
-        opened(index_path, {}, dry_run=False) as store,
+        opened(index_path, dry_run=False) as store,
         VectorStoreIndex(store=store, embed_model=model) as index,
         stopping() as stop,
     ):

@@ -10,6 +10,7 @@ from nearfield.errors import (
     BadRequestError,
     ConfigError,
     InputTooLongError,
+    ModelMismatchError,
     NearfieldError,
     NotSupportedError,
     ProviderError,
@@ -115,8 +116,10 @@ def refusal_of(error: BaseException) -> Refusal:
             return Refusal(HTTPStatus.BAD_GATEWAY, message, kind="server_error")
         case ConfigError() | NotSupportedError():
             return Refusal(HTTPStatus.BAD_REQUEST, str(error))
-        case StoreUnavailableError() | StoreLockedError():
-            return unavailable("The index cannot be read at this moment. Ask again.")
+        case StoreUnavailableError() | StoreLockedError() | ModelMismatchError():
+            other = isinstance(error, ModelMismatchError)
+            cure = "Restart the server: its model is another now." if other else "Ask again."
+            return unavailable(f"The index cannot be read at this moment. {cure}")
         case StoreError():
             message = "The index cannot be read; the server's log says why."
         case _:

@@ -88,6 +88,15 @@ def test_sizes_other_than_those_of_the_index_are_wrong_usage(place, more, capsys
     assert "--chunk-overlap 8, not 4" in capsys.readouterr().err
 
 
+def test_a_size_beyond_what_the_model_reads_may_be_asked_for_again(place, capsys):
+    words = ["index", "docs", "--chunk-size", "1000"]
+    assert run(words) == 0
+    assert run(words) == 0
+    capsys.readouterr()
+    assert run(["index", "docs", "--chunk-size", "100"]) == 2
+    assert "--chunk-size 254, not 100" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["--chunk-size", "0"], ["--chunk-overlap", "-1"]])
 def test_sizes_that_make_no_sense_are_wrong_usage_of_their_flag(place, words, capsys):
     assert run(["index", "docs", *words]) == 2

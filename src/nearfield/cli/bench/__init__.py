@@ -87,6 +87,7 @@ def command(
 
     draw = _drawer(plot_path)
     texts = make_workloads(QUICK if quick else Counts())
+    models, backends = (tuple(dict.fromkeys(each)) for each in (models, backends))  # each once
     results = _measure_all(models or ("bundled",), backends or installed(), texts, rounds)
     record = {
         **_conditions(rounds),

@@ -166,10 +166,7 @@ class Reading(ABC):
         try:
             documents.extend(self._file_reader.documents(file))
         except ReadError as error:
-            return (
-                documents,
-                error,
-            )  # records before a broken one, as one after the other gives them
+            return documents, error  # and the records before a broken one
         return documents, None
 
     def _skip(self, file: FoundFile | SkippedFile, error: ReadError) -> None:
