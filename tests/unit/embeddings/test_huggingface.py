@@ -451,16 +451,22 @@ def test_a_link_out_of_the_folder_is_refused_on_torch(folder, tmp_path):
         HuggingFaceEmbedding(str(folder), backend="torch")
 
 
+def add_module(folder, kind, config, weights):
+    """Put a module of sentence-transformers after those the folder has."""
+    modules = json.loads((folder / "modules.json").read_text())
+    place = folder / f"3_{kind}"
+    entry = {"idx": 3, "name": "3", "path": place.name}
+    entry["type"] = f"sentence_transformers.models.{kind}"
+    (folder / "modules.json").write_text(json.dumps([*modules, entry]))
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps(config))
+    write_safetensors(place / "model.safetensors", weights, {"format": "pt"})
+
+
 @pytest.mark.torch
 def test_a_module_unknown_here_runs_on_torch(folder):
-    modules = json.loads((folder / "modules.json").read_text())
-    kind = "sentence_transformers.models.LayerNorm"
-    entry = {"idx": 3, "name": "3", "path": "3_LayerNorm", "type": kind}
-    (folder / "modules.json").write_text(json.dumps([*modules, entry]))
-    (folder / "3_LayerNorm").mkdir()
-    (folder / "3_LayerNorm" / "config.json").write_text('{"dimension": 32}')
-    weights = {"norm.weight": np.ones(32, np.float32), "norm.bias": np.ones(32, np.float32)}
-    write_safetensors(folder / "3_LayerNorm" / "model.safetensors", weights, {"format": "pt"})
+    ones = np.ones(32, np.float32)
+    add_module(folder, "LayerNorm", {"dimension": 32}, {"norm.weight": ones, "norm.bias": ones})
 
     model = HuggingFaceEmbedding(str(folder))
 
@@ -470,16 +476,9 @@ def test_a_module_unknown_here_runs_on_torch(folder):
 
 @pytest.mark.torch
 def test_a_layer_after_the_normalising_undoes_it_and_the_fingerprint_knows(folder):
-    modules = json.loads((folder / "modules.json").read_text())
-    kind = "sentence_transformers.models.Dense"
-    entry = {"idx": 3, "name": "3", "path": "3_Dense", "type": kind}
-    (folder / "modules.json").write_text(json.dumps([*modules, entry]))
-    (folder / "3_Dense").mkdir()
     config = {"in_features": 32, "out_features": 32, "bias": False}
     config["activation_function"] = "torch.nn.modules.linear.Identity"
-    (folder / "3_Dense" / "config.json").write_text(json.dumps(config))
-    weights = {"linear.weight": 3 * np.eye(32, dtype=np.float32)}
-    write_safetensors(folder / "3_Dense" / "model.safetensors", weights, {"format": "pt"})
+    add_module(folder, "Dense", config, {"linear.weight": 3 * np.eye(32, dtype=np.float32)})
 
     scaled, left = (HuggingFaceEmbedding(str(folder), normalize=each) for each in (True, False))
 
