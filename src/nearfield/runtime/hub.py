@@ -257,6 +257,7 @@ def _has_weights(snapshot: Path, folders: Sequence[str]) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """Give the first line of what lies at the bottom of an error of the hub's library."""
-    while error.__cause__ is not None:
-        error = error.__cause__
+    # Transports raise while they handle the socket's own error, without "from".
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

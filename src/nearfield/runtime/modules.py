@@ -158,7 +158,10 @@ def _with_module(modules: Modules, kind: str, path: str, config: Mapping[str, An
 def _pooling(config: Mapping[str, Any]) -> tuple[tuple[Pooling, ...], str | None]:
     named = config.get("pooling_mode")
     if named is None:
-        named = [mode for mode, (_, switch) in _POOLING.items() if config.get(switch)] or "mean"
+        on = {key for key, value in config.items() if key.startswith("pooling_mode_") and value}
+        named = [mode for mode, (_, switch) in _POOLING.items() if switch in on]
+        named += sorted(on - {switch for _, switch in _POOLING.values()})
+        named = named or "mean"
     modes = list(named) if isinstance(named, list) else [named]
     if not modes:
         return (), "its Pooling module names no way of pooling"

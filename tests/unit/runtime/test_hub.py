@@ -224,7 +224,8 @@ def test_a_hub_out_of_reach_is_named(find):
     kind, message = find("'a/b'", HF_ENDPOINT="http://127.0.0.1:9")["error"]
 
     assert kind == "ModelLoadError"
-    assert "did not answer" in message
+    assert "did not answer (" in message
+    assert "Connection refused)" in message
     assert "hf download a/b" in message
 
 

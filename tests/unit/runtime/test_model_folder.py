@@ -195,10 +195,11 @@ def test_a_dense_layer_of_another_kind_is_named(folder, config, reason):
         read_folder(folder).require_understood()
 
 
-def test_an_unknown_pooling_is_named(folder):
-    put(folder, "1_Pooling/config.json", {"pooling_mode": "middle"})
+@pytest.mark.parametrize("config", [{"pooling_mode": "middle"}, {"pooling_mode_middle": True}])
+def test_an_unknown_pooling_is_named(folder, config):
+    put(folder, "1_Pooling/config.json", config)
 
-    with pytest.raises(ModelLoadError, match="'middle'"):
+    with pytest.raises(ModelLoadError, match=r"'(pooling_mode_)?middle'"):
         read_folder(folder).require_understood()
 
 
