@@ -16,8 +16,9 @@ from nearfield.runtime.architectures import read_encoder, unsupported
 from nearfield.runtime.encoder import widen
 from nearfield.runtime.model_files import parsed_json, read_json_if_there
 from nearfield.runtime.native import NativeEngine
+from nearfield.runtime.pickles import refuse_pickles
 from nearfield.runtime.pooling import Activation, Dense, Head, Pooling
-from nearfield.runtime.torch import check_device, refuse_pickles
+from nearfield.runtime.torch import check_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

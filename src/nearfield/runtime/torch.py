@@ -18,6 +18,7 @@ from nearfield.runtime.cut import CUT_FACTS, cut_after_normalizing
 from nearfield.runtime.local_model import LocalModel
 from nearfield.runtime.model_files import check_links
 from nearfield.runtime.padded import pad, padded_batches
+from nearfield.runtime.pickles import lone_pickles, refuse_pickles
 from nearfield.runtime.pooling import kept_dim
 from nearfield.runtime.tokenize import TextTokenizer
 
@@ -261,40 +262,13 @@ def _least(*limits: int | None) -> int | None:
 def _weights(folder: ModelFolder, *, trusted: bool) -> tuple[Path, ...]:
     """All weight files of a folder, understood or not; pickles where there is nothing else."""
     if not folder.understood:
-        return tuple(sorted(folder.path.rglob("*.safetensors"))) or _lone_pickles(folder.path)
+        return tuple(sorted(folder.path.rglob("*.safetensors"))) or lone_pickles(folder.path)
     try:
         return folder.weight_files
     except ModelLoadError:
         if not trusted:
             raise
-        return _lone_pickles(folder.path)
-
-
-def refuse_pickles(root: Path) -> None:
-    """Refuse a folder that has weights only as pickles, in any of its modules.
-
-    Raises:
-        ModelLoadError: The message names the file.
-    """
-    for path in _lone_pickles(root):
-        message = (
-            f"{path} is a pickle, which can run code when read, and there are no "
-            "safetensors beside it; refused. Use a revision with safetensors, or "
-            "trust_remote_code=True if you trust whoever made it."
-        )
-        raise ModelLoadError(message)
-
-
-def _lone_pickles(root: Path) -> tuple[Path, ...]:
-    """Give the pickled weights of a folder that have no other form beside them."""
-    return tuple(
-        path
-        for pattern in ("*.bin", "*.pt", "*.pkl", "*.ckpt")
-        for path in sorted(root.rglob(pattern))
-        if path.name != "training_args.bin"
-        and not path.with_suffix(".xml").is_file()
-        and not any(path.parent.glob("*.safetensors"))
-    )
+        return lone_pickles(folder.path)
 
 
 def check_device(torch: Any, device: str | int | None) -> None:
