@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,9 @@ FILE_PATH = "file_path"
 def warn_of_other_files(store: VectorStore, drafts: Sequence[Draft]) -> None:
     """Warn of documents that replace those of other files, which are still there.
 
-    Two folders may hold files of the same path below them. A folder that was moved or removed
-    is no such case: its documents are to be replaced.
+    Two folders may hold files of the same path below them, which is their id. A folder that was
+    moved or removed is no such case: its documents are to be replaced. Nor are ids that lead to
+    one file alone, whatever it was called: paths from one folder, as those of the command line.
 
     Args:
         store: The store; only one that is :class:`~nearfield.core.outlines.Outlined` is asked,
@@ -37,7 +39,11 @@ def warn_of_other_files(store: VectorStore, drafts: Sequence[Draft]) -> None:
         return
     had = store.outlines(list(given))
     files = {(str(had[name].metadata.get(FILE_PATH, "")), given[name]): name for name in had}
-    both = {pair: name for pair, name in files.items() if _are_two_files(*pair)}
+    both = {
+        (old, new): name
+        for (old, new), name in files.items()
+        if _is_below(old, name) and _is_below(new, name) and _are_two_files(old, new)
+    }
     if both:
         (old, new), name = next(iter(both.items()))
         more = f" ({len(both)} such files in this part.)" if len(both) > 1 else ""
@@ -46,6 +52,12 @@ def warn_of_other_files(store: VectorStore, drafts: Sequence[Draft]) -> None:
             "To have both, read both folders by one PathReader, whose ids are other paths, "
             "or each into an index of its own."
         )
+
+
+def _is_below(path: str, name: str) -> bool:
+    """Say whether a file lies in some folder, below which its path is the id."""
+    file_id = name.rpartition("#")[0] if name.rpartition("#")[2].isdecimal() else name
+    return path.replace(os.sep, "/").endswith((f"/{name}", f"/{file_id}"))
 
 
 def _are_two_files(old: str, new: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from nearfield.core.embeddings import BaseEmbedding
 from nearfield.core.ingest import Ingest
 from nearfield.core.memory_store import MemoryStore
 from nearfield.core.progress import on_progress
-from nearfield.core.readers import SimpleDirectoryReader
+from nearfield.core.readers import PathReader, SimpleDirectoryReader
 from nearfield.core.report import count
 from nearfield.core.schema import Document, Node
 from nearfield.core.settings import Settings
@@ -204,6 +205,7 @@ def two_folders(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "notes.txt").write_text(f"Of {folder}.")
+        (tmp_path / folder / "rows.csv").write_text(f"name\n{folder}\n{folder}{folder}")
     return [SimpleDirectoryReader(tmp_path / folder).load_data() for folder in ("a", "b")]
 
 
@@ -216,6 +218,7 @@ def test_a_file_that_takes_the_place_of_another_one_is_told_with_both(
         ingest(store, model, second)
     for folder in ("a", "b"):
         assert repr(str(tmp_path / folder / "notes.txt")) in str(told[0].message)
+    assert "2 such files" in str(told[0].message)
     assert len(told) == 1
 
 
@@ -224,10 +227,28 @@ def test_a_file_of_a_folder_that_was_moved_replaces_its_old_version_without_a_wo
 ):
     first, second = two_folders
     ingest(store, model, first)
-    (tmp_path / "a" / "notes.txt").unlink()
-    assert ingest(store, model, second).changed == 1
+    shutil.rmtree(tmp_path / "a")
+    assert ingest(store, model, second).changed == 3
     (tmp_path / "b" / "notes.txt").write_text("Changed.")
     assert ingest(store, model, SimpleDirectoryReader(tmp_path / "b").load_data()).changed == 1
+    assert not recwarn.list
+
+
+def test_a_file_called_by_another_path_is_no_other_one(
+    store, model, tmp_path, monkeypatch, recwarn
+):
+    """Paths count from one folder: what the file was called by stands elsewhere for another."""
+    for place in ("one", "two"):
+        (tmp_path / place / "docs").mkdir(parents=True)
+        (tmp_path / place / "docs" / "x.txt").write_text(f"In {place}.")
+
+    def read(folder, called):
+        monkeypatch.chdir(tmp_path / folder)
+        return PathReader([called], relative_to=tmp_path).load_data()
+
+    ingest(store, model, read("one", "docs"))
+    (tmp_path / "one" / "docs" / "x.txt").write_text("Changed.")
+    assert ingest(store, model, read("two", "../one/docs")).changed == 1
     assert not recwarn.list
 
 
