@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import ClassVar
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_instructions_are_part_of_the_fingerprint(folder):
         for words in ("", "a", "b")
     }
     assert len(fingerprints) == 3
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_what_is_in_it(folder, tmp_path):
+    """Vectors of weights that were there before are not taken for those of the new ones."""
+    from safetensors.numpy import load_file, save_file
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    before = InstructorEmbedding(copy, device="cpu").fingerprint
+    assert before == InstructorEmbedding(folder, device="cpu").fingerprint
+    (copy / "README.md").write_text("Read me.")
+    (copy / "onnx").mkdir()
+    (copy / "onnx" / "model.json").write_text("{}")
+    assert before == InstructorEmbedding(copy, device="cpu").fingerprint
+
+    weights = load_file(copy / "model.safetensors")
+    weights["shared.weight"] += 1
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert before != InstructorEmbedding(copy, device="cpu").fingerprint
 
 
 def test_what_the_model_does_not_read_is_counted_and_warned_of(folder):

@@ -7,7 +7,8 @@ every node with its vector, and the answers to sampled queries.
 
 Hashes, facts and nodes are read one after the other. What somebody wrote in between
 would be copied in part, so at the end the hashes are read again: those of a document
-that was not touched are the same.
+that was not touched are the same. Where the store was written at all, its documents are
+compared as well: one that was changed and changed back has its hash again.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def copy_index(
     if header is None:
         message = "There is nothing to copy: the store is new and empty."
         raise ConfigError(message)
-    hashes = source.content_hashes()
+    since, hashes = source.info().changed_at, source.content_hashes()
     there = _resumed(hashes, target)
     target.initialize(header)
     seen = _Seen(target, source.count())
@@ -100,7 +101,7 @@ def copy_index(
                 writer.upsert(missing)
             seen.copied += len(missing)
             job.advance(sum(len(one.nodes) for one in window))
-    touched = _touched(source, hashes)
+    touched = _touched(source, target, hashes, since)
     if touched:
         target.delete(touched)
         raise _written_meanwhile(touched)
@@ -130,13 +131,13 @@ def copy_store(source: VectorStore, target: VectorStore) -> None:
     header = source.header
     if header is None:
         return
-    hashes = source.content_hashes()
+    since, hashes = source.info().changed_at, source.content_hashes()
     target.initialize(header)
     with writer_of(target) as writer:
         for window in _windows(_entries(source, header, hashes)):
             writer.add(window)
     # What was only added is not of this copy, and harms nothing in it.
-    torn = [name for name in _touched(source, hashes) if name in hashes]
+    torn = [name for name in _touched(source, target, hashes, since) if name in hashes]
     if torn:
         raise _written_meanwhile(torn)
 
@@ -154,10 +155,37 @@ def _entries(store: VectorStore, header: Header, hashes: dict[str, str]) -> Iter
         yield Entry(name, content, [], np.zeros((0, header.dim), np.float32), facts.get(name, {}))
 
 
-def _touched(source: VectorStore, hashes: dict[str, str]) -> list[str]:
-    """Give the documents that changed, came or went since the hashes were read."""
+def _touched(
+    source: VectorStore, target: VectorStore, hashes: dict[str, str], since: float | None
+) -> list[str]:
+    """Give the documents that changed, came or went since the hashes were read.
+
+    Args:
+        source: What was read.
+        target: What it was copied to.
+        hashes: The content hashes that were read first.
+        since: When the source had last been written then.
+    """
     now = source.content_hashes()
-    return [name for name in hashes | now if hashes.get(name) != now.get(name)]
+    touched = {name: None for name in hashes | now if hashes.get(name) != now.get(name)}
+    header = source.header
+    if header is not None and source.info().changed_at != since:
+        is_now, was_read = (_sums(store, header, hashes) for store in (source, target))
+        touched |= {name: None for name in hashes if is_now.get(name) != was_read.get(name)}
+    return list(touched)
+
+
+def _sums(store: VectorStore, header: Header, hashes: dict[str, str]) -> dict[str, int]:
+    """Give a number for all there is of each document, whatever the order of its nodes."""
+    return {
+        entry.document_id: hash(
+            (
+                json.dumps(entry.metadata, sort_keys=True),
+                _sum(map(_digest, entry.nodes, entry.vectors)),
+            )
+        )
+        for entry in _entries(store, header, hashes)
+    }
 
 
 def _written_meanwhile(touched: list[str]) -> StoreError:

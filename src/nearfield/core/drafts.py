@@ -152,6 +152,8 @@ def make_drafts(
         name, content = document.id, document.hash
         if name in seen and seen[name] != content:
             reason = "Another document with the same id, but other content, came before it."
+            if "file_path" in document.metadata:
+                reason += f" This one is of the file {document.metadata['file_path']!r}."
             report.skipped.append(Skipped(name, reason))
             yield None
         elif name in seen or known.get(name) == content:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nearfield.core.channel import AbandonedError, Channel
 from nearfield.core.drafts import WINDOW_NODES, IngestReport, make_drafts, pack
+from nearfield.core.other_files import warn_of_other_files
 from nearfield.core.progress import progress
 from nearfield.core.schema import Document, as_document
 from nearfield.core.store import Entry
@@ -181,6 +182,7 @@ class Ingest:
         batches.check()
 
     def _embed(self, drafts: Sequence[Draft], report: IngestReport) -> _Batch:
+        warn_of_other_files(self.store, drafts)
         before = _truncation(report)
         nodes = [node for draft in drafts for node in draft.nodes]
         matrix = self._vectors(nodes, self._reusable(drafts), report)

@@ -12,6 +12,7 @@ import numpy as np
 from nearfield.core import words
 from nearfield.core.memory_records import Record, Stored, allowed_rows
 from nearfield.core.metadata import decode_metadata
+from nearfield.core.outlines import Outline
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import search
 from nearfield.core.store import Capabilities, Found, StoreInfo, tallied
@@ -261,6 +262,19 @@ class MemoryStore:
             rows = sorted({self._rows[name] for name in names if name in self._rows})
         for row in rows:
             yield records[row].give(), vectors[row].copy()
+
+    def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
+        """Give facts and node ids of documents, by document id; arguments as content_hashes."""
+        with self._lock:
+            names = self._documents if document_ids is None else set(document_ids)
+            return {
+                name: Outline(
+                    decode_metadata(stored.metadata),
+                    [self._records[row].node.id for row in stored.rows],
+                )
+                for name, stored in self._documents.items()
+                if name in names
+            }
 
     def count(self) -> int:
         """Give the number of nodes."""

@@ -40,14 +40,16 @@ _LETTER = re.compile(f"([{_WITHOUT_SPACES}])")
 # Marks around what was found, and what stands in for them in a text that has them itself.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _NOT_MARKS = {ord(_OPEN): "\ufffd", ord(_CLOSE): "\ufffd"}
-_MARKS = (  # of letters, which are no letters themselves, but part no word either
+MARKS = (
     "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f\u200d"
     "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"  # Hebrew, Arabic
     "\u0900-\u0963\u0966-\u0dff"  # the scripts of India, but for their full stops
 )
-_WORD = re.compile(
-    rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}](?:[^\W{_WITHOUT_SPACES}]|[{_MARKS}])*"
+"""Marks of letters, for a regular expression: no letters themselves, but they part no word."""
+WORD = re.compile(
+    rf"[{_WITHOUT_SPACES}]+|[^\W{_WITHOUT_SPACES}](?:[^\W{_WITHOUT_SPACES}]|[{MARKS}])*"
 )
+"""A word of a question, with its marks; or letters of a script without spaces."""
 
 
 def add_words(
@@ -248,7 +250,7 @@ def _match_expression(text: str) -> str:
     where they stand together, as in the word.
     """
     phrases: dict[str, None] = {}
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text):
         word = match[0]
         if _LETTER.match(word):
             letters = [letter for letter in word if letter.isalnum()]  # vowel signs are no tokens

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfield._extras import require
 from nearfield.core.embeddings.base import BaseEmbedding
 from nearfield.core.report import count
+from nearfield.core.settings import Settings
 from nearfield.errors import ModelLoadError
+from nearfield.runtime.fingerprint import fingerprint, torch_folder_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from nearfield.core.cache import EmbeddingCache
     from nearfield.core.embeddings.base import InputType
@@ -71,6 +73,7 @@ class InstructorEmbedding(BaseEmbedding):
             "query": query_instruction if instruction is None else instruction,
             "document": text_instruction if instruction is None else instruction,
         }
+        self._weights = _weights(self.model_name, revision)
         self._model = _load(
             self.model_name, device=device, cache_folder=cache_folder, revision=revision
         )
@@ -93,9 +96,9 @@ class InstructorEmbedding(BaseEmbedding):
 
     @property
     def fingerprint(self) -> str:
-        """The model, its version, and both instructions."""
+        """The model, its version, and both instructions; of a folder, what is in it."""
         query, document = self._instructions["query"], self._instructions["document"]
-        return f"instructor:{self.model_name}@{self.revision}/{query!r}/{document!r}"
+        return f"instructor:{self._weights}/{query!r}/{document!r}"
 
     def __repr__(self) -> str:
         """Name the model and its instructions."""
@@ -124,6 +127,14 @@ class InstructorEmbedding(BaseEmbedding):
         most = self.max_tokens or max(lengths)
         cut = [length - most for length in lengths if length > most]
         count(tokens=sum(lengths) - sum(cut), truncated_texts=len(cut), truncated_tokens=sum(cut))
+
+
+def _weights(name: str, revision: str | None) -> str:
+    """Say which weights a name stands for: a folder may hold others tomorrow."""
+    folder = Path(name)
+    if folder.is_dir():
+        return fingerprint(torch_folder_facts(folder, Settings.cache_dir))
+    return f"{name}@{revision}"
 
 
 def _load(name: str, **options: Any) -> Any:

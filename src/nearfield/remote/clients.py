@@ -30,7 +30,7 @@ class _OfLoop:
 
 
 class Clients:
-    """Clients of one service, each lent to at most ``at_once`` requests at a time.
+    """Clients of one service, each for at most ``at_once`` requests at a time.
 
     Args:
         connection: The service.
@@ -66,29 +66,54 @@ class Clients:
         )
 
     @contextmanager
-    def lend(self) -> Iterator[Any]:
-        """Lend a blocking client, waiting while too many requests are under way."""
+    def turn(self) -> Iterator[None]:
+        """Be one of the blocking requests under way, waiting while there are too many."""
         if self._owner != os.getpid():
             self._forget()  # connections and locks do not survive a fork
         with self._gate:
-            if self._reuse:
-                with self._lock:
-                    if self._client is None:
-                        self._client = self._make()
-                        weakref.finalize(self, _close, self._client, self._http_client)
-                    client = self._client
-                self._connection.log_in(client)
-                yield client
-                return
-            client = self._make()
-            try:
-                yield client
-            finally:
-                _close(client, self._http_client)
+            yield
+
+    @asynccontextmanager
+    async def aturn(self) -> AsyncIterator[None]:
+        """Be one of the running loop's requests under way, likewise."""
+        async with (await self._mine()).gate:
+            yield
+
+    @contextmanager
+    def lend(self) -> Iterator[Any]:
+        """Lend a blocking client."""
+        if self._reuse:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._make()
+                    weakref.finalize(self, _close, self._client, self._http_client)
+                client = self._client
+            self._connection.log_in(client)
+            yield client
+            return
+        client = self._make()
+        try:
+            yield client
+        finally:
+            _close(client, self._http_client)
 
     @asynccontextmanager
     async def alend(self) -> AsyncIterator[Any]:
-        """Lend an asynchronous client of the running loop, likewise."""
+        """Lend an asynchronous client of the running loop."""
+        if self._reuse:
+            client = (await self._mine()).client
+            self._connection.log_in(client)
+            yield client
+            return
+        fresh = self._amake()
+        try:
+            yield fresh
+        finally:
+            if self._async_http_client is None:
+                await fresh.close()
+
+    async def _mine(self) -> _OfLoop:
+        """Give what belongs to the running loop."""
         loop = asyncio.get_running_loop()
         mine = self._of_loop.get(loop)
         if mine is None:
@@ -98,17 +123,7 @@ class Clients:
             mine = _OfLoop(client, asyncio.Semaphore(self._at_once), lifetime)
             self._of_loop[loop] = mine
             await anext(lifetime)
-        async with mine.gate:
-            if self._reuse:
-                self._connection.log_in(mine.client)
-                yield mine.client
-                return
-            fresh = self._amake()
-            try:
-                yield fresh
-            finally:
-                if self._async_http_client is None:
-                    await fresh.close()
+        return mine
 
     def _drop_dead(self) -> None:
         """Let go of what belongs to loops that were closed without ending what they had begun."""

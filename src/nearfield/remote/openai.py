@@ -50,7 +50,7 @@ class Service:
 
     Args:
         connection: Where it is and how to log in.
-        at_once: Requests under way at the same time, at most.
+        at_once: Requests under way at the same time, at most; a stream is one until it begins.
         policy: When failed requests are sent again.
         pace: Limits per minute.
         reuse_client: Keep connections open between requests.
@@ -169,7 +169,12 @@ class Service:
         await self._clients.aclose()
 
     def _post_once(self, endpoint: Endpoint, body: Mapping[str, Any], tokens: float) -> Answer:
-        with self._clients.lend() as client, self._sending(tokens), self._translated():
+        with (
+            self._clients.turn(),
+            self._clients.lend() as client,
+            self._sending(tokens),
+            self._translated(),
+        ):
             request = _request(client, endpoint, body)
             with deadline(self.connection.timeout_s), request as response:
                 self._heard(response, tokens)
@@ -182,7 +187,11 @@ class Service:
     async def _apost_once(
         self, endpoint: Endpoint, body: Mapping[str, Any], tokens: float
     ) -> Answer:
-        async with self._clients.alend() as client, self._asending(tokens):
+        async with (
+            self._clients.aturn(),
+            self._clients.alend() as client,
+            self._asending(tokens),
+        ):
             with self._translated():
                 request = _request(client, endpoint, body)
                 async with asyncio.timeout(self.connection.timeout_s), request as response:
@@ -193,7 +202,8 @@ class Service:
                 return Answer(chunks.join(), response.headers.get("x-request-id"))
 
     def _open(self, endpoint: Endpoint, body: Mapping[str, Any]) -> tuple[ExitStack, Iterator[str]]:
-        with ExitStack() as stack:
+        # Once it has begun it is its reader's, who may hold many open, and takes no turn.
+        with self._clients.turn(), ExitStack() as stack:
             client = stack.enter_context(self._clients.lend())
             stack.enter_context(self._sending(0.0))
             stack.enter_context(self._translated())
@@ -204,7 +214,7 @@ class Service:
     async def _aopen(
         self, endpoint: Endpoint, body: Mapping[str, Any]
     ) -> tuple[AsyncExitStack, AsyncIterator[str]]:
-        async with AsyncExitStack() as stack:
+        async with self._clients.aturn(), AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._clients.alend())
             await stack.enter_async_context(self._asending(0.0))
             stack.enter_context(self._translated())

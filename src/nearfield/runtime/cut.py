@@ -6,7 +6,7 @@ asks for vectors of length 1 they are scaled after the cut, and what was before 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class CutEngine:
     """An engine of which only the leading numbers of each vector are kept.
 
     Args:
-        whole: The engine.
+        whole: The engine, kept as ``whole``.
         dim: How many numbers are kept.
 
     Raises:
@@ -36,17 +36,19 @@ class CutEngine:
     """
 
     def __init__(self, whole: Engine, dim: int) -> None:
-        self._whole = whole
+        self.whole = whole
         self.dim = kept_dim(dim, whole.dim)
 
     @property
     def name(self) -> str:
         """What computes."""
-        return self._whole.name
+        return self.whole.name
 
-    def encode(self, token_ids: Sequence[Sequence[int]], *, prompt_tokens: int = 0) -> Vectors:
-        """Compute the vectors of texts; see ``Engine.encode``."""
-        vectors = self._whole.encode(token_ids, prompt_tokens=prompt_tokens)
+    def encode(
+        self, token_ids: Sequence[Sequence[int]], *, prompt_tokens: int = 0, **options: Any
+    ) -> Vectors:
+        """Compute the vectors of texts; see ``Engine.encode``, and that of the whole for more."""
+        vectors = self.whole.encode(token_ids, prompt_tokens=prompt_tokens, **options)
         return np.ascontiguousarray(vectors[:, : self.dim])
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nearfield.runtime.prompts import Prompts
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OF_TORCH = frozenset({".json", ".safetensors", ".bin", ".pt", ".model", ".txt"})
+_OF_OTHERS = frozenset({"onnx", "openvino"})
 SHOWN = 32
 
 
@@ -69,6 +71,27 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     """
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
     return f"local/{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:SHOWN]}"
+
+
+def torch_folder_facts(root: Path, cache_dir: Path) -> dict[str, str]:
+    """Collect what changes the vectors of a folder that sentence-transformers reads by itself.
+
+    Args:
+        root: The folder.
+        cache_dir: Where digests are remembered.
+
+    Returns:
+        The digests of its weights, tokenizer and settings, by their places in it. What other
+        backends read, what is hidden, and what people read are none of these.
+    """
+    found = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
+    return {
+        place.as_posix(): file_digest(path, cache_dir)
+        for place, path in sorted(found.items())
+        if path.suffix in _OF_TORCH
+        and _OF_OTHERS.isdisjoint(place.parts)
+        and not any(part.startswith(".") for part in place.parts)
+    }
 
 
 def tokenizer_digest(folder: ModelFolder, cache_dir: Path) -> str | dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nearfield.core.settings import available_cores
 from nearfield.core.tokens import EstimatedMeasure, count_tokens
 from nearfield.errors import ConfigError, InputTooLongError
+from nearfield.runtime.cut import CutEngine
 from nearfield.runtime.local_embedding import LocalEmbedding
 from nearfield.runtime.local_model import LocalModel
 from nearfield.runtime.native import NativeEngine
@@ -97,9 +98,9 @@ class TokenLane:
         self._model = model
         runner = model._runner  # noqa: SLF001 - the two steps of its embed(), taken apart
         self._tokenizer, self._engine = runner.tokenizer, runner.engine
-        native = self._engine if isinstance(self._engine, NativeEngine) else None
-        self.parallel = _threads(model) if native else 1
-        self._takes_threads = native is not None
+        whole = self._engine.whole if isinstance(self._engine, CutEngine) else self._engine
+        self._takes_threads = isinstance(whole, NativeEngine)
+        self.parallel = _threads(model) if self._takes_threads else 1
         self._refuses_cuts = runner.on_truncation == "error"
         self._totals = model.totals  # which its own encode() would keep
         # A prompt never changes, and finding its length costs as much as a short text.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfield.core.filters import FilterOperator, MetadataFilter, MetadataFilters
+from nearfield.core.schema import Node
+from nearfield.core.store import Entry
 from nearfield.core.vectors import SimilarityMode
 from nearfield.errors import (
     ConfigError,
@@ -151,6 +153,28 @@ class SearchingClauses(Clauses):
                 meant = {name for name, facts in documents if filters.matches(facts)}
                 hits = store.query(vectors[:1], 99, filters=filters)[0].nodes
                 assert {hit.node.document_id for hit in hits} == meant, filters
+
+    def test_words_are_found_with_their_marks(self, tmp_path: Path) -> None:
+        """Accents written as one letter or as two, marks within words, letters without spaces."""
+        written = {
+            text: Entry(text, "h", [Node(text=text, id=text, document_id=text)], self.vectors(1))
+            for text in (
+                "Le re\u0301sume\u0301 est court",
+                "Ein na\u00efver Gedanke",
+                "हम हिन्दी में किताब पढ़ते हैं",
+                "दिन में न दीप, न ही नदी",
+                "שָׁלוֹם עולם",
+                "กินข้าว",
+            )
+        }
+        asked = ["r\u00e9sum\u00e9", "nai\u0308ver", "हिन्दी", "नदी", "שָׁלוֹם", "ข้าว"]
+        with closing(self.open_store(tmp_path)) as store:
+            if not store.capabilities.text_search:
+                return
+            store.initialize(HEADER)
+            store.add(list(written.values()))
+            for text, words in zip(written, asked, strict=True):
+                assert texts_with(store, words) == [text]
 
     def test_words_find_texts(self, tmp_path: Path) -> None:
         """By BM25; nothing a user types is an operator; replaced texts are forgotten."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from nearfield.core.outlines import Outline, outlines
 from nearfield.core.schema import Node
 from nearfield.core.store import Entry, Tallying
 from nearfield.core.store_checks import known_header
+from nearfield.core.upserts import Joining
 from nearfield.errors import (
     ConfigError,
     DimensionMismatchError,
@@ -202,6 +205,26 @@ class WritingClauses(Clauses):
                 facts = known_header(store.header).facts
                 assert (facts["cut"], facts["new"], facts["other"]) == (3, 3, "x")
                 assert list(store.content_hashes(["d7", "d8"])) == ["d7"]
+
+    def test_nodes_that_threads_join_to_one_document_are_all_kept(self, tmp_path: Path) -> None:
+        """A store that joins them itself lets nobody write between its reading and writing."""
+        with self.filled(tmp_path, 3) as (store, matrix):
+            if not isinstance(store, Joining):
+                return
+            together = Barrier(4)
+
+            def join(number: int) -> None:
+                together.wait()
+                for turn in range(3):
+                    more = Node(text="more", id=f"{number}.{turn}", document_id="d0")
+                    store.upsert_joined([Entry("d0", "other", [more], matrix[:1])], {})
+
+            with ThreadPoolExecutor(together.parties) as pool:
+                list(pool.map(join, range(together.parties)))
+            whole = outlines(store, ["d0"])["d0"].node_ids
+            assert whole[:3] == ids_of("d0", 3)
+            assert sorted(whole[3:]) == [f"{a}.{b}" for a in range(4) for b in range(3)]
+            assert store.content_hashes(["d0"]) == {"d0": "hash-1"}
 
     def test_documents_can_be_outlined(self, tmp_path: Path) -> None:
         """Their facts and the ids of their nodes, in the order of writing."""

@@ -222,6 +222,23 @@ def test_a_browser_that_may_keep_nothing_is_asked_for_the_key_once(open_page, gu
     page.watch.faults.clear()  # a 401 is told by the browser, too
 
 
+def test_a_page_opened_while_models_load_says_so_and_opens_by_itself(page):
+    loading = {"error": {"message": "The server is loading its models, or being stopped."}}
+    page.route("**/api/status", lambda route: route.fulfill(status=503, json=loading))
+    page.reload()
+    told = page.locator("#view-search").get_by_role("status").filter(has_text="loading its models")
+    told.wait_for()
+    open_view(page, "Compare").get_by_role("status").filter(has_text="not ready").wait_for()
+
+    page.unroute("**/api/status")
+    page.get_by_role("grid").wait_for()
+    page.get_by_role("tab", name="Search").click()
+    page.get_by_role("searchbox", name="Question").wait_for()
+    # A browser notes every answer that is an error.
+    assert all("503" in fault for fault in page.watch.faults)
+    page.watch.faults.clear()
+
+
 def test_the_strip_stands_without_a_model(open_page, site):
     page = open_page("about:blank")
     page.watch.allowed.add(urlsplit(site.url).netloc)

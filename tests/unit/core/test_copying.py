@@ -114,6 +114,38 @@ def test_a_source_written_meanwhile_is_told_and_the_same_again_copies_it_whole(w
         assert target.count() == source.count()
 
 
+class ChangedAndChangedBack(MemoryStore):
+    """Lets somebody else change a document before its nodes are read, and back afterwards."""
+
+    changed = 0
+
+    def nodes(self, node_ids=None):
+        self.changed += 1
+        if self.changed > 1:
+            yield from super().nodes(node_ids)
+            return
+        before = filled(MemoryStore())
+        self.upsert([make_entry("d3", np.ones((5, 8)), metadata={"n": 3, "é": "\ud800"})])
+        yield from super().nodes(node_ids)
+        vectors = np.stack([row for node, row in before.nodes() if node.document_id == "d3"])
+        self.upsert([make_entry("d3", vectors, metadata={"n": 3, "é": "\ud800"})])
+
+
+def test_a_document_changed_and_changed_back_while_it_is_copied_is_told():
+    source, target = filled(ChangedAndChangedBack()), MemoryStore()
+    with pytest.raises(StoreError, match="such as 'd3'"):
+        copy_index(source, target)
+    assert "d3" not in target.content_hashes()
+    copy_index(source, target)
+    assert sorted(contents(target)[0], key=repr) == sorted(contents(source)[0], key=repr)
+
+
+def test_nor_is_a_file_saved_with_what_was_changed_and_changed_back(tmp_path):
+    with pytest.raises(StoreError, match="such as 'd3'"):
+        save_store(filled(ChangedAndChangedBack()), tmp_path / "saved.index")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_not_saved_from_a_store_that_is_written_meanwhile(tmp_path):
     source = filled(WrittenMeanwhile(WRITES["changed"]))
     with pytest.raises(StoreError, match="Run the same again"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from nearfield.core.embeddings import BaseEmbedding
 from nearfield.core.ingest import Ingest
 from nearfield.core.memory_store import MemoryStore
 from nearfield.core.progress import on_progress
+from nearfield.core.readers import PathReader, SimpleDirectoryReader
 from nearfield.core.report import count
 from nearfield.core.schema import Document, Node
 from nearfield.core.settings import Settings
@@ -195,6 +197,65 @@ def test_two_documents_of_one_id_are_told_and_the_first_is_kept(store, model):
     assert [skipped.document_id for skipped in report.skipped] == ["a"]
     assert "same id" in report.skipped[0].reason
     assert [node.text for node, _ in store.nodes()] == ["first"]
+
+
+@pytest.fixture
+def two_folders(tmp_path):
+    """Give documents of two folders that hold a file of one name."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.txt").write_text(f"Of {folder}.")
+        (tmp_path / folder / "rows.csv").write_text(f"name\n{folder}\n{folder}{folder}")
+    return [SimpleDirectoryReader(tmp_path / folder).load_data() for folder in ("a", "b")]
+
+
+def test_a_file_that_takes_the_place_of_another_one_is_told_with_both(
+    two_folders, store, model, tmp_path
+):
+    first, second = two_folders
+    ingest(store, model, first)
+    with pytest.warns(UserWarning, match="takes the place of") as told:
+        ingest(store, model, second)
+    for folder in ("a", "b"):
+        assert repr(str(tmp_path / folder / "notes.txt")) in str(told[0].message)
+    assert "2 such files" in str(told[0].message)
+    assert len(told) == 1
+
+
+def test_a_file_of_a_folder_that_was_moved_replaces_its_old_version_without_a_word(
+    two_folders, store, model, tmp_path, recwarn
+):
+    first, second = two_folders
+    ingest(store, model, first)
+    shutil.rmtree(tmp_path / "a")
+    assert ingest(store, model, second).changed == 3
+    (tmp_path / "b" / "notes.txt").write_text("Changed.")
+    assert ingest(store, model, SimpleDirectoryReader(tmp_path / "b").load_data()).changed == 1
+    assert not recwarn.list
+
+
+def test_a_file_called_by_another_path_is_no_other_one(
+    store, model, tmp_path, monkeypatch, recwarn
+):
+    """Paths count from one folder: what the file was called by stands elsewhere for another."""
+    for place in ("one", "two"):
+        (tmp_path / place / "docs").mkdir(parents=True)
+        (tmp_path / place / "docs" / "x.txt").write_text(f"In {place}.")
+
+    def read(folder, called):
+        monkeypatch.chdir(tmp_path / folder)
+        return PathReader([called], relative_to=tmp_path).load_data()
+
+    ingest(store, model, read("one", "docs"))
+    (tmp_path / "one" / "docs" / "x.txt").write_text("Changed.")
+    assert ingest(store, model, read("two", "../one/docs")).changed == 1
+    assert not recwarn.list
+
+
+def test_of_two_files_of_one_id_the_one_left_out_is_named(two_folders, store, model, tmp_path):
+    first, second = two_folders
+    report = ingest(store, model, [*first, *second])
+    assert repr(str(tmp_path / "b" / "notes.txt")) in report.skipped[0].reason
 
 
 def test_the_same_document_twice_is_one(store, model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import queue
+import threading
 
 import pytest
 
@@ -67,6 +69,35 @@ def test_a_stream_left_early_closes_its_connection(server, make):
     assert next(stream) == "You "
     stream.close()
     assert llm.complete("again") == "You wrote: again"
+
+
+def test_many_streams_may_be_open_at_once_and_keep_no_other_request_waiting(make):
+    llm = make()
+
+    def read():
+        streams = [llm.stream(f"number {number}") for number in range(20)]
+        begun = [next(stream) for stream in streams]
+        whole = llm.complete("hello")
+        return whole, [first + "".join(rest) for first, rest in zip(begun, streams, strict=True)]
+
+    async def aread():
+        streams = [llm.astream(f"number {number}") for number in range(20)]
+        begun = [await anext(stream) for stream in streams]
+        whole = await llm.acomplete("hello")
+        return whole, [
+            a + "".join([b async for b in s]) for a, s in zip(begun, streams, strict=True)
+        ]
+
+    expected = "You wrote: hello", [f"You wrote: number {number}" for number in range(20)]
+    assert in_a_moment(read) == expected
+    assert in_a_moment(lambda: asyncio.run(aread())) == expected
+
+
+def in_a_moment(call):
+    """Give what a call gives, or fail where it would wait for ever."""
+    given = queue.SimpleQueue()
+    threading.Thread(target=lambda: given.put(call()), daemon=True).start()
+    return given.get(timeout=30)
 
 
 @pytest.mark.parametrize("way", ["complete", "acomplete", "stream", "astream"])

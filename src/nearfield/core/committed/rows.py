@@ -12,11 +12,12 @@ import numpy as np
 
 from nearfield.core.metadata import decode_metadata
 from nearfield.core.nearest import safe_rows, vector_lengths
+from nearfield.core.outlines import Outline
 from nearfield.core.schema import Node
 from nearfield.core.vectors import SimilarityMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nearfield.core.search import Mask
     from nearfield.core.store_checks import CheckedEntry
@@ -99,6 +100,18 @@ def node_of(row: Row) -> Node:
         facts["text"], facts["id"], facts["document"], facts["start"], facts["end"],
         decode_metadata(facts["metadata"]),
     )  # fmt: skip
+
+
+def outlines_of(documents: Iterable[Row], nodes: Iterable[Row]) -> dict[str, Outline]:
+    """Give what rows tell of documents and of their nodes, by document id."""
+    found = {}
+    for row in documents:
+        facts = json.loads(row.data)
+        found[row.number] = facts["id"], Outline(decode_metadata(facts["metadata"]))
+    for row in sorted(nodes, key=lambda row: row.number):
+        if row.owner in found:
+            found[row.owner][1].node_ids.append(json.loads(row.data)["id"])
+    return dict(found.values())
 
 
 def vector_of(row: Row) -> Vector:

@@ -28,7 +28,7 @@ from nearfield.core.committed.lookup import (
     portions,
     refuse_taken,
 )
-from nearfield.core.committed.rows import DOCUMENT, NODE, node_of, rows_of, vector_of
+from nearfield.core.committed.rows import DOCUMENT, NODE, node_of, outlines_of, rows_of, vector_of
 from nearfield.core.committed.state import (
     header_of,
     next_state,
@@ -48,15 +48,17 @@ from nearfield.core.store_checks import (
     known_header,
     shown,
 )
+from nearfield.core.upserts import read_and_upsert
 from nearfield.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nearfield.core.committed.engine import Engine
     from nearfield.core.committed.rows import Row
     from nearfield.core.committed.state import State
     from nearfield.core.filters import MetadataFilters
+    from nearfield.core.outlines import Outline
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.vectors import Vector, Vectors
@@ -159,6 +161,19 @@ class CommittedStore:
             ConfigError: Metadata is not JSON, or the engine cannot hold so much.
         """
         self._write(entries, replacing=True)
+
+    def upsert_joined(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents whose nodes join those that are there; no other thread is in between.
+
+        Args:
+            entries: The documents, each with the nodes that are new or changed.
+            tally: What is added to which fact of the header.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        with self._lock:
+            read_and_upsert(self, entries, tally)
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes, in one step.
@@ -297,6 +312,20 @@ class CommittedStore:
                 rows = named_rows(self._engine, state, NODE, node_ids) if known else []
         for row in rows:
             yield node_of(row), vector_of(row)
+
+    def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
+        """Give facts and node ids of documents, by document id; arguments as content_hashes."""
+        with self._lock:
+            state = self._state()
+            if state.header is None:
+                return {}
+            if document_ids is None:
+                rows = all_rows(self._engine, state, DOCUMENT)
+                nodes = all_rows(self._engine, state, NODE)
+            else:
+                rows = named_rows(self._engine, state, DOCUMENT, document_ids)
+                nodes = owned_rows(self._engine, state, [row.number for row in rows])
+        return outlines_of(rows, nodes)
 
     def count(self) -> int:
         """Give the number of nodes."""

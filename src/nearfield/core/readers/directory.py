@@ -37,6 +37,9 @@ class SimpleDirectoryReader(Reading):
     never part of the text. A file that cannot be read is skipped, and told in
     ``skipped`` and in the log.
 
+    Files of two folders may have one id: :class:`~nearfield.core.readers.paths.PathReader` reads
+    several folders into one index, with ids that tell them apart.
+
     Args:
         input_dir: The folder.
         input_files: Files, in place of a folder.

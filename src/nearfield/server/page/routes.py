@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from nearfield.core.vectors import Vector
     from nearfield.server.service import Service
 
+KEPT_QUESTIONS = 32
+"""A search's marks and explanations are asked for after it; others may search meanwhile."""
 NO_INDEX = "No index is served. Start the server with one: nearfield serve --index FILE."
 NO_WORDS = "This index's store cannot search by words. Choose meaning alone."
 
@@ -68,6 +71,7 @@ class _Page:
         self._service = service
         self._fields = Fields()
         self._marker: Marker | None = None
+        self._asked: OrderedDict[str, Vector] = OrderedDict()
 
     async def status(self, _: Request) -> JSONResponse:
         """What is served."""
@@ -96,7 +100,7 @@ class _Page:
         """The best sentences of results, which were shown meanwhile."""
         body = await body_of(request, MarksBody)
         index, marker = self._loaded()
-        vector = await self._embed(body.query)
+        vector = await self._vector_of(body.query)
         clock = Clock()
         with clock.timing("mark"):
             found = await self._service.aside(marks, index, body.node_ids, vector, marker)
@@ -106,7 +110,7 @@ class _Page:
         """Why a node is a result."""
         body = await body_of(request, WhyBody)
         index, marker = self._loaded()
-        vector = await self._embed(body.query)
+        vector = await self._vector_of(body.query)
         explained = partial(
             explain,
             index,
@@ -171,8 +175,17 @@ class _Page:
         """Embed a question by the index's model, in line with other requests."""
         service = self._service
         vectors = await service.embed([question], model=service.index_model, input_type="query")
-        vector: Vector = vectors[0]
+        vector: Vector = vectors[0].copy()
+        self._asked[question] = vector
+        self._asked.move_to_end(question)
+        if len(self._asked) > KEPT_QUESTIONS:
+            self._asked.popitem(last=False)
         return vector
+
+    async def _vector_of(self, question: str) -> Vector:
+        """Give the vector of a question that was most likely just searched for."""
+        known = self._asked.get(question)
+        return await self._embed(question) if known is None else known
 
 
 def _json(value: Any) -> JSONResponse:

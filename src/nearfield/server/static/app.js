@@ -6,6 +6,7 @@ import { always } from "./kept.js";
 
 const VIEWS = ["search", "compare", "map", "speed", "health"];
 const REFRESH_MS = 5000;
+const NOT_READY_MS = 1000;
 const THEMES = ["auto", "light", "dark"];
 const THEME = "nearfield-theme";
 
@@ -58,12 +59,25 @@ function mount(name) {
 async function load(name) {
   const root = byId(`view-${name}`);
   try {
-    context.status ??= await api("api/status");
+    context.status ??= await firstStatus(root);
     const view = await import(`./${name}.js`);
     await view.mount(root, context);
   } catch (error) {
     mounted.delete(name); // opening it again tries again
     fill(root, notice("This view could not be opened", error.message, "failed"));
+  }
+}
+
+/** Ask what is served, as often as it takes a server that has just started to have it loaded. */
+async function firstStatus(root) {
+  for (let told = false; ; told = true) {
+    try {
+      return await api("api/status");
+    } catch (error) {
+      if (error.status !== 503) throw error;
+      if (!told) fill(root, notice("The server is not ready", `${error.message} This view opens by itself when it is.`));
+      await new Promise((resolve) => setTimeout(resolve, NOT_READY_MS));
+    }
   }
 }
 

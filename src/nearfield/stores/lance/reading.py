@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfield.core.metadata import decode_metadata
+from nearfield.core.outlines import Outline
+from nearfield.core.upserts import joined
 from nearfield.stores.lance.rows import (
     DOCUMENT,
     IS_DOCUMENT,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nearfield.core.schema import Metadata, Node
+    from nearfield.core.store import Entry
     from nearfield.core.vectors import Vector
     from nearfield.stores.lance.table import Version
 
@@ -72,6 +75,32 @@ def iterate_nodes(
     for start in range(0, len(places), ROWS_PER_READ):
         some = places[start : start + ROWS_PER_READ].tolist()
         yield from _pairs(version.data.take(some, columns=columns))
+
+
+def read_outlines(version: Version, document_ids: Sequence[str] | None) -> dict[str, Outline]:
+    """Give facts and node ids by document id; arguments as :func:`read_hashes`."""
+    condition = None
+    if document_ids is not None:
+        condition = one_of("document", sorted({digest(DOCUMENT, name) for name in document_ids}))
+    columns = ["row", "document", "id", "metadata", "hash"]
+    rows = _sorted(version.data.to_table(columns=columns, filter=condition)).to_pylist()
+    found = {
+        row["document"]: (as_text(row["id"]), Outline(decode_metadata(row["metadata"])))
+        for row in rows
+        if row["hash"] is not None
+    }
+    for row in rows:
+        if row["hash"] is None:
+            found[row["document"]][1].node_ids.append(as_text(row["id"]))
+    return dict(found.values())
+
+
+def read_joined(version: Version, entries: Sequence[Entry]) -> list[Entry]:
+    """Give documents with the nodes that they have already; see ``joined``."""
+    ids = [entry.document_id for entry in entries]
+    known, has = read_hashes(version, ids), read_outlines(version, ids)
+    node_ids = [node_id for outline in has.values() for node_id in outline.node_ids]
+    return joined(entries, known, has, iterate_nodes(version, node_ids))
 
 
 def size_of(version: Version) -> int:

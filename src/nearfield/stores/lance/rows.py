@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,6 +179,14 @@ def make_rows(checked: Sequence[CheckedEntry], schema: Any, version: int) -> Any
     return pa.table({**columns, "vector": vectors}, schema=schema)
 
 
+def searchable(text: str) -> str:
+    """Give a text as its words are searched: letters with their accents as one, if they can be.
+
+    The engine takes accents off such letters only, and parts words at accents of their own.
+    """
+    return indexable(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
 def read_nodes(table: Any) -> list[Node]:
     """Give the nodes of rows.
 
@@ -215,7 +224,7 @@ def as_text(data: bytes) -> str:
 
 def _as_node(node: Node) -> dict[str, Any]:
     # Words are searched in "text"; where that is not the text itself, "raw" is.
-    searched = indexable(node.text)
+    searched = searchable(node.text)
     raw = None if searched == node.text else _bytes(node.text)
     place: dict[str, Any] = {"start": node.start, "end": node.end}
     return {"id": _bytes(node.id), "text": searched, "raw": raw, **place}

@@ -7,7 +7,6 @@ the queries, exactly and in bounded memory.
 
 from __future__ import annotations
 
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ from nearfield.core.metadata import decode_metadata
 from nearfield.core.schema import NodeWithScore
 from nearfield.core.search import exact_scores
 from nearfield.core.store import Found
-from nearfield.core.words import MAX_QUERY_WORDS, indexable
+from nearfield.core.words import MAX_QUERY_WORDS, WORD
 from nearfield.stores.lance.index import ann_index_of, nearest
-from nearfield.stores.lance.rows import NODE_COLUMNS, read_nodes, read_vectors
+from nearfield.stores.lance.rows import NODE_COLUMNS, read_nodes, read_vectors, searchable
 from nearfield.stores.lance.scan import exact_places
 from nearfield.stores.lance.snapshot import Snapshot
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 FETCHED_FOR_FILTERS = 4
 MOST_FETCHED_FOR_FILTERS = 256
-_WORD = re.compile(r"\w+")
 
 
 class Searcher:
@@ -145,7 +143,9 @@ def _approximately(
 def _words(
     version: Version, text: str, top_k: int, conditions: MetadataFilters | None
 ) -> list[NodeWithScore]:
-    words = dict.fromkeys(_WORD.findall(indexable(text).lower()))
+    # With their marks: the engine parts a word at some of them, in texts as in questions.
+    found = WORD.findall(searchable(text).lower())
+    words = dict.fromkeys(word for word in found if any(map(str.isalnum, word)))
     if not words:
         return []
     lance_query = require("lance.query", extra="lance", purpose="LanceStore")

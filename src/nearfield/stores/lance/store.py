@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from nearfield.core.storage import shown_place
-from nearfield.core.store import Capabilities, Found, StoreInfo
+from nearfield.core.store import Capabilities, Found, StoreInfo, tallied
 from nearfield.core.store_checks import (
     check_entries,
     check_header,
@@ -16,7 +16,7 @@ from nearfield.core.store_checks import (
     check_query,
     known_header,
 )
-from nearfield.errors import ConfigError, StoreError
+from nearfield.errors import ConfigError, StoreError, StoreLockedError
 from nearfield.stores.lance import reading, writing
 from nearfield.stores.lance.index import AnnIndex, ann_index_of, build, check_recall
 from nearfield.stores.lance.rows import DOCUMENT, IS_NODE, NODE, digest, one_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nearfield.core.filters import MetadataFilters
+    from nearfield.core.outlines import Outline
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.vectors import Vector, Vectors
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 EXACT_BELOW = 100_000
 REBUILD_AT_GROWTH = 2
+TRIES_TO_JOIN = 10
 
 
 class LanceStore:
@@ -207,6 +209,29 @@ class LanceStore:
         """
         self._write(entries, replacing=True)
 
+    def upsert_joined(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents whose nodes join those that are there, in one commit.
+
+        In a folder others wait meanwhile. In an object store, where there is no lock, the
+        documents are read and written again if one was written by somebody else meanwhile.
+
+        Args:
+            entries: The documents, each with the nodes that are new or changed.
+            tally: What is added to which fact of the header, in a commit of its own.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        for more in reversed(range(1 if self._table.alone else TRIES_TO_JOIN)):
+            try:
+                self._write(entries, replacing=True, joining=True)
+                break
+            except StoreLockedError:
+                if not more:
+                    raise
+        if tally:
+            self.update_facts(tallied(known_header(self.header).facts, tally))
+
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes, in one commit.
 
@@ -292,6 +317,11 @@ class LanceStore:
             if version is not None:
                 yield from reading.iterate_nodes(version, node_ids)
 
+    def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
+        """Give facts and node ids of documents, by document id; arguments as content_hashes."""
+        with self._table.reading() as version:
+            return {} if version is None else reading.read_outlines(version, document_ids)
+
     def count(self) -> int:
         """Give the number of nodes."""
         with self._table.reading() as version:
@@ -344,7 +374,7 @@ class LanceStore:
         self._table.close()
         self._searcher.forget()
 
-    def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
+    def _write(self, entries: Sequence[Entry], *, replacing: bool, joining: bool = False) -> None:
         version = self._table.latest()
         checked = check_entries(entries, None if version is None else version.header)
         if not checked:
@@ -353,7 +383,9 @@ class LanceStore:
             if newest is None or version is None:
                 raise StoreError("The table is gone. Index the documents again.")
             check_header(newest.header, version.header)
-            writing.write_entries(self._table, newest, checked, replace=replacing)
+            if joining:
+                checked = check_entries(reading.read_joined(newest, entries), newest.header)
+            writing.write_entries(self._table, newest, checked, replace=replacing, joined=joining)
             self._tend(self._table.latest() or newest)
 
     def _tend(self, version: Version, *, always: bool = False) -> None:

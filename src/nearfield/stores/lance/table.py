@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nearfield._extras import require
 from nearfield.core.storage import shown_place
-from nearfield.errors import NearfieldError, StoreError
+from nearfield.errors import NearfieldError, StoreError, StoreLockedError
 from nearfield.stores.lance.disk import Syncer, WriteLock
 from nearfield.stores.lance.rows import HEADER_KEY, make_schema, read_header, write_header
 
@@ -30,6 +30,8 @@ WORDS = {
     "with_position": False,
 }
 """How words are compared: without case or accents, English ones by their stem."""
+CONFLICT = "Too many concurrent writers"
+"""What the engine says when others committed the same rows first."""
 FRAGMENTS_TO_COMPACT = 32
 ROWS_PER_FRAGMENT = 1 << 20
 KEEP_VERSIONS_FOR = timedelta(hours=1)
@@ -195,18 +197,34 @@ class LanceTable:
             merge = self._own(version).merge_insert(["key"])
             merge.when_matched_fail().when_not_matched_insert_all().execute(rows)
 
-    def merge(self, version: Version, rows: Any, replaced: str) -> None:
+    def merge(
+        self, version: Version, rows: Any, replaced: str, *, only_on_it: bool = False
+    ) -> None:
         """Write rows, each replacing the one of its key, in one commit.
 
         Args:
             version: The version written on top of.
             rows: The new rows.
             replaced: The condition on old rows that go unless they are among the new ones.
+            only_on_it: Whether rows written by others since are left, and nothing is written.
+
+        Raises:
+            StoreLockedError: ``only_on_it``, and there are such rows.
         """
         with engine_errors(self.place):
             merge = self._own(version).merge_insert(["key"])
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            merge.when_not_matched_by_source_delete(replaced).execute(rows)
+            merge = merge.when_not_matched_by_source_delete(replaced)
+            if not only_on_it:
+                merge.execute(rows)
+                return
+            try:
+                merge.conflict_retries(0).execute(rows)
+            except OSError as error:
+                if CONFLICT not in str(error):
+                    raise
+                message = f"Others keep writing the same documents to {self.place}. Try again."
+                raise StoreLockedError(message) from error
 
     def delete(self, version: Version, condition: str) -> None:
         """Remove rows, in one commit."""

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def write_entries(
-    table: LanceTable, version: Version, checked: Sequence[CheckedEntry], *, replace: bool
+    table: LanceTable,
+    version: Version,
+    checked: Sequence[CheckedEntry],
+    *,
+    replace: bool,
+    joined: bool = False,
 ) -> None:
     """Write documents whole, in one commit.
 
@@ -25,8 +30,11 @@ def write_entries(
         version: Its newest version.
         checked: The documents.
         replace: Whether a document that is there is replaced; refused otherwise.
+        joined: Whether the documents were read in this very version, so that what somebody
+            else wrote to one of them since must not be replaced.
 
     Raises:
+        StoreLockedError: The documents were joined, and one was written since; nothing is.
         StoreError: A document is there and not to be replaced, or a node id
             belongs to another document.
     """
@@ -43,7 +51,7 @@ def write_entries(
     # Without a lock others may have written these documents since: nothing of theirs stays.
     old = documents & known.keys() if table.alone else documents
     if old or not table.alone:
-        table.merge(version, rows, one_of("document", sorted(old)))
+        table.merge(version, rows, one_of("document", sorted(old)), only_on_it=joined)
     else:
         table.append(version, rows)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nearfield.core.outlines import Outline
 from nearfield.core.schema import Node
+from nearfield.core.upserts import joined
 from nearfield.stores.pgvector.records import decoded, restored, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nearfield.core.schema import Metadata
+    from nearfield.core.store import Entry
     from nearfield.core.vectors import Vector
 
 ROWS_PER_READ = 1024
@@ -54,6 +57,33 @@ def read_hashes(connection: Any, document_ids: Sequence[str] | None) -> dict[str
         ids = [storable(name) for name in document_ids]
         rows = connection.execute(f"{statement} WHERE id = ANY(%s) ORDER BY number", (ids,))
     return {restored(name): restored(content) for name, content in rows}
+
+
+def read_outlines(connection: Any, document_ids: Sequence[str] | None) -> dict[str, Outline]:
+    """Give facts and node ids by document id: of all documents, or of those named."""
+    statement = (
+        "SELECT documents.id, documents.metadata, nodes.id FROM documents "
+        "LEFT JOIN nodes ON document = number {where} ORDER BY number, row"
+    )
+    where, bound = "", []
+    if document_ids is not None:
+        where, bound = "WHERE documents.id = ANY(%s)", [[storable(name) for name in document_ids]]
+    found: dict[str, Outline] = {}
+    for stored, data, node in _streamed(connection, statement.format(where=where), bound):
+        name = restored(stored)
+        if name not in found:
+            found[name] = Outline(decoded(data))
+        if node is not None:
+            found[name].node_ids.append(restored(node))
+    return found
+
+
+def read_joined(connection: Any, entries: Sequence[Entry]) -> list[Entry]:
+    """Give documents with the nodes that they have already; see ``joined``."""
+    ids = [entry.document_id for entry in entries]
+    known, has = read_hashes(connection, ids), read_outlines(connection, ids)
+    node_ids = [node_id for outline in has.values() for node_id in outline.node_ids]
+    return joined(entries, known, has, iterate_nodes(connection, node_ids))
 
 
 def _streamed(connection: Any, statement: str, bound: list[Any]) -> Iterator[Any]:

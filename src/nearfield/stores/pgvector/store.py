@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from nearfield.core.store import Capabilities, Found, StoreInfo
+from nearfield.core.store import Capabilities, Found, StoreInfo, tallied
 from nearfield.core.store_checks import check_entries, check_header, check_query, known_header
 from nearfield.errors import ConfigError, ModelMismatchError, StoreError
 from nearfield.stores.pgvector import approximate, reading, schema, upkeep, writing
@@ -14,10 +14,11 @@ from nearfield.stores.pgvector.answering import answer
 from nearfield.stores.pgvector.connection import Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from nearfield.core.filters import MetadataFilters
+    from nearfield.core.outlines import Outline
     from nearfield.core.schema import Metadata, Node
     from nearfield.core.store import Entry, Header, QueryMode
     from nearfield.core.vectors import Vector, Vectors
@@ -192,6 +193,18 @@ class PGVectorStore:
         """
         self._write(entries, replacing=True)
 
+    def upsert_joined(self, entries: Sequence[Entry], tally: Mapping[str, int]) -> None:
+        """Write documents whose nodes join those that are there, all in one transaction.
+
+        Args:
+            entries: The documents, each with the nodes that are new or changed.
+            tally: What is added to which fact of the header.
+
+        Raises:
+            NearfieldError: As for :meth:`upsert`.
+        """
+        self._write(entries, replacing=True, joining=True, tally=tally)
+
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents with all their nodes, in one transaction.
 
@@ -296,6 +309,13 @@ class PGVectorStore:
             if schema.read_state(connection).header is not None:
                 yield from reading.iterate_nodes(connection, node_ids)
 
+    def outlines(self, document_ids: Sequence[str] | None = None) -> dict[str, Outline]:
+        """Give facts and node ids of documents, by document id; arguments as content_hashes."""
+        with self._connections.reading() as connection:
+            if schema.read_state(connection).header is None:
+                return {}
+            return reading.read_outlines(connection, document_ids)
+
     def count(self) -> int:
         """Give the number of nodes."""
         with self._connections.reading() as connection:
@@ -360,7 +380,14 @@ class PGVectorStore:
         with self._connections.writing() as connection:
             schema.create(connection, index, self._connections.quoted(index))
 
-    def _write(self, entries: Sequence[Entry], *, replacing: bool) -> None:
+    def _write(
+        self,
+        entries: Sequence[Entry],
+        *,
+        replacing: bool,
+        joining: bool = False,
+        tally: Mapping[str, int] | None = None,
+    ) -> None:
         header = self.header
         if header is not None:
             self._refuse_remade(header)
@@ -369,7 +396,13 @@ class PGVectorStore:
             return
         with self._connections.writing() as connection:
             state = schema.read_state(connection, lock=True)
-            self._refuse_remade(known_header(state.header))
+            header = known_header(state.header)
+            self._refuse_remade(header)
+            if joining:  # the locked state keeps other writers out
+                checked = check_entries(reading.read_joined(connection, entries), header)
+            if tally:
+                facts = tallied(header.facts, tally)
+                schema.write_facts(connection, replace(header, facts=facts))
             writing.write_entries(connection, state, checked, replace=replacing)
             schema.write_state(connection, state)
         enough = self._ann_from_nodes

@@ -2,7 +2,8 @@
 
 Words are compared without case or accents, by their English stem; none is left
 out for being common. Scripts written without spaces (Chinese, Japanese, Thai,
-...) are indexed by letters and by pairs of them, and searched by pairs.
+...) are indexed by letters and by pairs of them, and searched by pairs. Where marks
+part a word (in the scripts of India, for one), its parts are searched side by side.
 
 The score is Okapi BM25 with ``k1 = 1.2`` and ``b = 0.75`` (Robertson and
 Zaragoza, *The Probabilistic Relevance Framework: BM25 and Beyond*, 2009), a
@@ -15,6 +16,8 @@ import re
 import unicodedata
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from nearfield.core.words import MARKS
 
 if TYPE_CHECKING:
     from nearfield.stores.pgvector.conditions import Conditions
@@ -34,6 +37,9 @@ _WITHOUT_SPACES = (
     "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _WORD = re.compile(rf"[{_WITHOUT_SPACES}]+|[^\W_{_WITHOUT_SPACES}]+")
+_MARKED = re.compile(
+    rf"[{_WITHOUT_SPACES}]+|[^\W_{_WITHOUT_SPACES}](?:[^\W_{_WITHOUT_SPACES}]|[{MARKS}])*"
+)
 _LETTER = re.compile(f"[{_WITHOUT_SPACES}]")
 
 _ACCENT = re.compile("[\u0300-\u036f]")
@@ -57,7 +63,9 @@ FROM words AS found
 CROSS JOIN LATERAL unnest(found.words) AS u (lexeme, positions, weights)
 JOIN weighed ON term = lexeme
 WHERE found.words @@ (
-    SELECT string_agg(quote_literal(term), ' | ')::tsquery FROM weighed
+    SELECT string_agg(phrase::text, ' | ')::tsquery
+    FROM unnest(%(phrases)s::text[]) given, phraseto_tsquery('words', given) phrase
+    WHERE numnode(phrase) > 0
 ){among}
 GROUP BY found.row ORDER BY score DESC, found.row LIMIT %(k)s
 """
@@ -84,18 +92,21 @@ def words_of(text: str) -> tuple[str, int]:
     return " ".join(words), len(words)
 
 
-def asked_words(text: str) -> str:
-    """Give the words of a question: its first 256 different ones."""
-    words: dict[str, None] = {}
-    for match in _WORD.finditer(_plain(text)):
+def asked_phrases(text: str) -> list[str]:
+    """Give the words of a question: its first 256 different ones, each as its parts."""
+    phrases: dict[str, None] = {}
+    for match in _MARKED.finditer(_plain(text)):
         run = match[0]
         if _LETTER.match(run) and len(run) > 1:
-            words.update(("".join(pair), None) for pair in pairwise(run))
+            pairs = ["".join(pair) for pair in pairwise(run)]
+            # PostgreSQL takes a mark off its letter, which alone would find next to anything.
+            letters = [pair for pair in pairs if pair.isalnum()]
+            phrases.update((pair, None) for pair in letters or pairs)
         else:
-            words[run[:MAX_WORD]] = None
-        if len(words) >= MAX_QUERY_WORDS:
+            phrases[" ".join(part[:MAX_WORD] for part in _WORD.findall(run))] = None
+        if len(phrases) >= MAX_QUERY_WORDS:
             break
-    return " ".join(list(words)[:MAX_QUERY_WORDS])
+    return list(phrases)[:MAX_QUERY_WORDS]
 
 
 def find_words(
@@ -114,15 +125,16 @@ def find_words(
         Rows with at least one of the words, with their BM25 score, best
         first; equal scores in the order of writing.
     """
-    words = asked_words(text)
-    if not words or not state.nodes:
+    phrases = asked_phrases(text)
+    if not phrases or not state.nodes:
         return []
     among, bound = "", {}
     if conditions is not None:
         among = f" AND found.row IN (SELECT row FROM nodes WHERE {conditions.sql})"  # noqa: S608
         bound = conditions.values
     values: dict[str, Any] = {
-        "words": words, "nodes": float(state.nodes), "least": LEAST_WEIGHT, "k1": K1, "b": B,
+        "words": " ".join(phrases), "phrases": phrases, "nodes": float(state.nodes),
+        "least": LEAST_WEIGHT, "k1": K1, "b": B,
         "mean": max(state.words / state.nodes, 1e-9), "k": k,
     }  # fmt: skip
     found = connection.execute(_FIND.replace("{among}", among), {**values, **bound})

@@ -92,6 +92,27 @@ async def test_best_sentences_are_asked_for_after_the_results(ask):
     assert set(answer["times_ms"]) == {"mark"}
 
 
+async def test_a_question_is_embedded_once_for_its_results_their_marks_and_why(index):
+    from nearfield.server.app import create_app
+    from nearfield.server.config import ServerConfig
+    from nearfield.server.service import Service
+
+    running = asking(create_app, Service, ServerConfig(index=index))
+    async with running as ask:
+        found = (await ask("/api/search", {"query": "red planet"})).json()["results"]["vector"]
+        ids = [one["node_id"] for one in found]
+        marked = await ask("/api/marks", {"query": "red planet", "node_ids": ids})
+        why = await ask("/api/why", {"query": "red planet", "node_id": ids[0]})
+        assert (marked.status_code, why.status_code) == (200, 200)
+        assert running.service.stats()["texts"] == 1
+        await ask("/api/marks", {"query": "another", "node_ids": ids})
+        assert running.service.stats()["texts"] == 2
+        for number in range(40):
+            await ask("/api/search", {"query": f"question {number}"})
+        await ask("/api/marks", {"query": "red planet", "node_ids": ids})
+        assert running.service.stats()["texts"] == 43, "only the last questions are remembered"
+
+
 async def test_filters_hold(ask):
     body = {
         "query": "red planet",
