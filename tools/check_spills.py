@@ -7,8 +7,8 @@ step. Nothing breaks; the engine is only half as fast. So the loops of the
 functions ``product`` and ``product_8`` (integers) and ``multiply`` (floats) are read
 from the disassembly, and any that touches the stack is reported.
 
-Needs ``objdump``, and an extension with its symbols, for x86-64; says so and
-succeeds where one of them is not there.
+Needs ``objdump``, and an extension with its symbols, for x86-64 or 64-bit ARM; says so
+and succeeds where one of them is not there.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 NATIVE = Path(__file__).parents[1] / "src/nearfield/runtime/_native"
-INTEGERS = ("vpdpwssd", "vpdpbusd", "vpmaddwd")
+INTEGERS = ("vpdpwssd", "vpdpbusd", "vpmaddwd", "smlal", "sdot")
 # What multiplies in the loops that count, by function: an activation's float products do not.
-PRODUCTS = {"product": INTEGERS, "product_8": INTEGERS, "multiply": ("vfmadd",)}
+PRODUCTS = {"product": INTEGERS, "product_8": INTEGERS, "multiply": ("vfmadd", "fmla")}
 FEWEST_LOOPS = 12  # even two instruction sets have at least six heights of integer tile each
-STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp")
+STACK = re.compile(r"\(%rsp|-0x[0-9a-f]+\(%rbp|\[sp")
+JUMP = re.compile(r"j|b(\.|$)|cbn?z|tbn?z")
+CALL = re.compile(r"call|blr?$")
 
 
 class Instruction(NamedTuple):
@@ -54,11 +56,11 @@ def inner_loops(code: list[Instruction]) -> list[list[Instruction]]:
     at = {instruction.address: number for number, instruction in enumerate(code)}
     loops = []
     for number, jump in enumerate(code):
-        target = re.match(r"([0-9a-f]+)", jump.operands) if jump.name.startswith("j") else None
+        target = re.search(r"([0-9a-f]+) <", jump.operands) if JUMP.match(jump.name) else None
         start = at.get(int(target[1], 16)) if target else None
         if start is not None and start < number:
             body = code[start:number]
-            if not any(step.name.startswith(("j", "call")) for step in body):
+            if not any(JUMP.match(step.name) or CALL.match(step.name) for step in body):
                 loops.append(body)
     return loops
 
@@ -86,8 +88,9 @@ def spills(listing: str) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Check one extension; gives the exit status."""
     extensions = [Path(a) for a in arguments] or sorted(NATIVE.glob("_engine*.so"))
-    if platform.machine() != "x86_64" or not shutil.which("objdump") or not extensions:
-        print("Nothing to check: no x86-64, no objdump, or no compiled extension here.")
+    known = platform.machine() in {"x86_64", "aarch64"}
+    if not known or not shutil.which("objdump") or not extensions:
+        print("Nothing to check: another processor, no objdump, or no compiled extension here.")
         return 0
     command = ["objdump", "-d", "--no-show-raw-insn", str(extensions[0])]
     listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout

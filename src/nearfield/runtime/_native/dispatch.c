@@ -10,6 +10,25 @@ static int has_avxvnni(void) {
 }
 #endif
 
+#ifdef HAVE_DOTPROD_KERNELS
+#if defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+static int has_dotprod(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static int has_dotprod(void) {
+  int found = 0;
+  size_t size = sizeof found;
+  return !sysctlbyname("hw.optional.arm.FEAT_DotProd", &found, &size, NULL, 0) && found;
+}
+#else
+static int has_dotprod(void) { return 0; }
+#endif
+#endif
+
 const struct kernels *const *available_kernels(void) {
   static const struct kernels *found[7];
   if (found[0]) return found;
@@ -25,6 +44,12 @@ const struct kernels *const *available_kernels(void) {
   if (avx2 && has_avxvnni()) found[n++] = &avxvnni_kernels;
 #endif
   if (avx2) found[n++] = &avx2_int8_kernels, found[n++] = &avx2_kernels;
+#endif
+#ifdef HAVE_DOTPROD_KERNELS
+  if (has_dotprod()) found[n++] = &neon_int8_kernels;
+#endif
+#ifdef HAVE_NEON_KERNELS
+  found[n++] = &neon_kernels;
 #endif
   found[n] = &portable_kernels;
   return found;

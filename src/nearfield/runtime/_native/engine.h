@@ -103,6 +103,14 @@ extern const struct kernels avx512_kernels, avx512_int8_kernels;
 extern const struct kernels avxvnni_kernels;
 #endif
 #endif
+#if defined(__aarch64__) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HAVE_NEON_KERNELS 1
+extern const struct kernels neon_kernels;
+#if defined(__clang__) ? __clang_major__ >= 16 : __GNUC__ >= 8 /* older ones do not know it */
+#define HAVE_DOTPROD_KERNELS 1
+extern const struct kernels neon_int8_kernels;
+#endif
+#endif
 
 /* ------------------------------------------------------------- threads */
 

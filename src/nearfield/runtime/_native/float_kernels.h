@@ -3,11 +3,11 @@
  *   TARGET     attribute of every function        WIDTH   floats in a vector
  *   TILE_ROWS, TILE_COLUMNS  of an integer tile   FLOAT_ROWS  rows of a float tile
  *   vec        the type, and on it: v_all v_load v_store v_add v_sub v_mul v_div v_fma
- *              v_neg_fma (c - a b) v_max v_min (of NaN and a number: the second operand)
+ *              v_neg_fma (c - a b) v_max v_min (NaN where the second operand is)
  *              v_power (2^n, given n + TO_WHOLE) v_from_int v_to_int16 v_sum v_largest,
  *              and where there are products of 8 bits:
  *   v_to_32_bytes  32 floats times a number, each then `zero` more
- *   ZERO_OF_X      what is added to a row's numbers, to make them positive
+ *   ZERO_OF_X      what is added to a row's numbers to make them positive, 0 where it need not be
  *
  * Sums run in an order fixed by the length alone, so that a row gives the same bits
  * whichever rows stand beside it.
@@ -17,7 +17,8 @@
 #include <string.h>
 
 /* X for every height a tile can have: each is compiled for itself. */
-#define FOR_ROWS_12(X) X(12) X(11) X(10) X(9) X(8) X(7) FOR_ROWS_6(X)
+#define FOR_ROWS_12(X) X(12) X(11) X(10) X(9) FOR_ROWS_8(X)
+#define FOR_ROWS_8(X) X(8) X(7) FOR_ROWS_6(X)
 #define FOR_ROWS_6(X) X(6) X(5) FOR_ROWS_4(X)
 #define FOR_ROWS_4(X) X(4) X(3) X(2) X(1)
 #define FOR_ROWS_OF(n) FOR_ROWS_##n
@@ -126,6 +127,7 @@ TARGET static void quantise_weight_8(const float *x, int width, float largest, v
   quantise_bytes(x, width, largest, 0, q, scale);
 }
 
+#if ZERO_OF_X
 /* What is added to each input adds this to a column's sum. */
 TARGET static int32_t own_weight_8(const void *q, int width) {
   const int8_t *weight = q;
@@ -133,6 +135,9 @@ TARGET static int32_t own_weight_8(const void *q, int width) {
   for (int k = 0; k < width; k++) sum += weight[k];
   return ZERO_OF_X * sum;
 }
+#else
+#define own_weight_8 NULL
+#endif
 
 #define KERNELS_8(label, ...)                                                                \
   {                                                                                          \

@@ -11,7 +11,11 @@ from nearfield.runtime.native import Head, NativeEngine
 from nearfield.runtime.reference import token_states
 
 # Numbers that share a scale, and the largest whole number of an input and of a weight.
-ROUNDING = {"avx2-int8": (128, 63, 64), "avx512-vnni-int8": (384, 127, 127)}
+ROUNDING = {
+    "avx2-int8": (128, 63, 64),
+    "avx512-vnni-int8": (384, 127, 127),
+    "neon-dotprod-int8": (384, 127, 127),
+}
 # Heads fill whole panels: the others are spread out, and then blocks begin elsewhere.
 SIZES = [
     {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 37},

@@ -17,6 +17,17 @@ CLEAN = """
     1018:	ret
 """
 
+ARM = """
+0000000000001000 <product_8>:
+    1000:	ldr	q10, [x19, x6]
+    1004:	sdot	v5.4s, v18.16b, v10.4b[0]
+    1008:	sdot	v4.4s, v19.16b, v10.4b[0]
+    100c:	cmp	x20, x5
+    1010:	b.ne	1000 <product_8>  // b.any
+    1014:	str	x0, [sp, #8]
+    1018:	ret
+"""
+
 
 def check_spills():
     spec = importlib.util.spec_from_file_location("check_spills", TOOL)
@@ -41,3 +52,11 @@ def test_a_product_that_names_its_encoding_is_one():
     tool = check_spills()
     named = CLEAN.replace("vpmaddwd", "{vex} vpdpwssd")
     assert len(tool.hot_loops(named)) == 1
+
+
+def test_loops_of_64_bit_arm_are_read_too():
+    tool = check_spills()
+    assert len(tool.hot_loops(ARM)) == 1
+    assert tool.spills(ARM) == []
+    spilled = ARM.replace("ldr\tq10, [x19, x6]", "ldr\tq10, [sp, #176]")
+    assert "touches the stack 1 times" in tool.spills(spilled)[0]
