@@ -109,6 +109,20 @@ def _is_of_a_long_file(item):
     return not marks.isdisjoint({"slow", "browser"})
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file on one process, and all files of the browser: their site takes long to make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            folder = file.rpartition("/")[0]
+            return folder if folder.endswith("/browser") else file
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """Turn a run with skipped or xfailed tests into a failed one, where all must run."""

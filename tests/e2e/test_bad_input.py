@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nearfield.core import Document, VectorStoreIndex
+from nearfield.cli.main import run
+from nearfield.core import Document, Settings, VectorStoreIndex
 from nearfield.testing.fake import FakeEmbedding
 
 NEARFIELD = Path(sys.executable).with_name("nearfield")
@@ -33,27 +36,47 @@ def nearfield(*words: object, cwd: Path, stdin: bytes = b"", **more: str):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def refused(*words: object, cwd: Path, **options) -> str:
+def here(*words: object, cwd: Path, stdin: bytes = b""):
+    """Run a command to its end in this process; give what :func:`nearfield` gives."""
+    given, *written = (io.BytesIO(data) for data in (stdin, b"", b""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        for name, stream in zip(("stdin", "stdout", "stderr"), (given, *written), strict=True):
+            patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
+        code = run([*map(str, words)])
+        output, errors = (stream.getvalue().decode() for stream in written)
+    Settings.reset()
+    return code, output, errors
+
+
+def refused(*words: object, cwd: Path, by=here, **options) -> str:
     """Run a command that must fail in one line, and give the line."""
-    code, output, errors = nearfield(*words, cwd=cwd, **options)
+    code, output, errors = by(*words, cwd=cwd, **options)
     assert (code, output, errors.count("\n")) == (1, "", 1), errors
     assert errors.startswith("Error: ")
     return errors
 
 
 def indexed_files(folder: Path) -> dict:
-    code, output, errors = nearfield("info", "--json", cwd=folder)
+    code, output, errors = here("info", "--json", cwd=folder)
     assert code == 0, errors
     return json.loads(output)
 
 
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
+    """A folder with a small text and its index, to be copied."""
+    folder = tmp_path_factory.mktemp("indexed")
+    (folder / "docs").mkdir()
+    (folder / "docs" / "mars.txt").write_text("Mars is called the Red Planet.")
+    assert nearfield("index", "docs", cwd=folder)[0] == 0
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path):
+def place(indexed, tmp_path):
     """A folder with a small text and its index."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "mars.txt").write_text("Mars is called the Red Planet.")
-    assert nearfield("index", "docs", cwd=tmp_path)[0] == 0
-    return tmp_path
+    return shutil.copytree(indexed, tmp_path, dirs_exist_ok=True)
 
 
 def test_an_empty_folder_a_missing_path_and_a_binary_file_change_no_index(place):
@@ -81,9 +104,9 @@ def test_bytes_that_are_no_utf_8_are_decoded_and_found(place):
     (place / "docs" / "cafe.txt").write_bytes(
         "Un café à la crème, s'il vous plaît.".encode("cp1252")
     )
-    assert nearfield("index", "docs", cwd=place)[0] == 0
+    assert here("index", "docs", cwd=place)[0] == 0
 
-    code, output, _ = nearfield("search", "a coffee with cream", "-k", "1", "--json", cwd=place)
+    code, output, _ = here("search", "a coffee with cream", "-k", "1", "--json", cwd=place)
 
     (found,) = json.loads(output)["results"]
     assert code == 0
@@ -93,13 +116,13 @@ def test_bytes_that_are_no_utf_8_are_decoded_and_found(place):
 
 def test_bytes_that_are_no_utf_8_are_no_line_to_embed(tmp_path):
     assert "Line 2 of standard input is not UTF-8" in refused(
-        "embed", cwd=tmp_path, stdin=b"fine\n\xff\xfe\n"
+        "embed", cwd=tmp_path, stdin=b"fine\n\xff\xfe\n", by=nearfield
     )
 
 
 def test_an_output_that_knows_no_accents_gets_what_it_can_show(place):
     (place / "docs" / "cafe.txt").write_text("Un café à la crème.", "utf-8")
-    assert nearfield("index", "docs", cwd=place)[0] == 0
+    assert here("index", "docs", cwd=place)[0] == 0
     search = ["search", "coffee with cream", "-k", "1"]
 
     code, shown, errors = nearfield(*search, cwd=place, PYTHONIOENCODING="ascii")
@@ -153,9 +176,10 @@ def test_a_damaged_index_is_refused_by_every_command_and_left_as_it_is(place, da
     )
     damaged = file.read_bytes()
 
+    what = "not an index" if damage == "not an index" else "damaged"
     for words in (["search", "x"], ["ask", "x"], ["index", "docs"], ["repair"]):
-        what = "not an index" if damage == "not an index" else "damaged"
         assert f"nearfield.index is {what}" in refused(*words, cwd=place)
+    assert f"nearfield.index is {what}" in refused("search", "x", cwd=place, by=nearfield)
 
     assert file.read_bytes() == damaged
 
@@ -215,9 +239,10 @@ def test_two_processes_index_the_same_folder_into_the_same_file(tmp_path):
     assert [process.returncode for process in both] == [0, 0]
     assert [report["nodes"] for report in reports] == [60, 60]
     assert indexed_files(tmp_path)["documents"] == 60
-    assert nearfield("verify", cwd=tmp_path)[0] == 0
+    assert here("verify", cwd=tmp_path)[0] == 0
 
 
+@pytest.mark.slow
 def test_one_line_of_fifty_megabytes_is_split_in_bounded_memory(tmp_path):
     """Split alone, as embedding it takes minutes; what is split is embedded in windows."""
     script = f"""
@@ -249,7 +274,7 @@ print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 def test_embed_never_writes_over_its_own_input(tmp_path):
     (tmp_path / "texts.txt").write_text("one\ntwo\n")
     words = ["embed", "-i", "texts.txt", "-o", "./texts.txt"]
-    code, _, errors = nearfield(*words, cwd=tmp_path)
+    code, _, errors = here(*words, cwd=tmp_path)
     assert code == 2
     assert "is the input too" in errors
     assert (tmp_path / "texts.txt").read_text() == "one\ntwo\n"
@@ -273,7 +298,7 @@ def test_an_input_that_cannot_be_read_to_its_end_leaves_an_older_output_as_it_is
     assert "Line 5001" in refused(*words, cwd=tmp_path)
     assert (tmp_path / "target").read_bytes() == b"of yesterday"
     (tmp_path / "texts.txt").write_text("one\ntwo\n")
-    code, _, errors = nearfield(*words, cwd=tmp_path)
+    code, _, errors = here(*words, cwd=tmp_path)
     assert code == 0, errors
     assert (tmp_path / "target").read_bytes() != b"of yesterday"
     assert {path.name for path in tmp_path.iterdir()} == {"texts.txt", "target", "old"}
@@ -284,7 +309,7 @@ def test_a_line_separator_inside_a_question_ends_no_line_of_judged_questions(pla
     (place / "queries.jsonl").write_text(json.dumps(question, ensure_ascii=False) + "\n", "utf-8")
     (place / "qrels.tsv").write_text("q\tdocs/mars.txt\t1\n")
     words = ["eval", "--queries", "queries.jsonl", "--qrels", "qrels.tsv", "--mode", "vector"]
-    code, output, errors = nearfield(*words, "--json", cwd=place)
+    code, output, errors = here(*words, "--json", cwd=place)
     assert code == 0, errors
     assert json.loads(output)["scores"]["vector"]["ndcg_at_10"] == 1.0
 

@@ -1,8 +1,13 @@
-"""The command line, run as users run it: real processes, real files, the bundled model."""
+"""The command line, run as users run it: real files, the bundled model, real processes.
+
+Where a test is of what a command does with its words, and not of its process, it is run
+in this one, which has loaded already what each process would load anew.
+"""
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import signal
@@ -14,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfield.core import Document, VectorStoreIndex
+from nearfield.cli.main import run
+from nearfield.core import Document, Settings, VectorStoreIndex
 from nearfield.errors import NearfieldError
 
 NEARFIELD = Path(sys.executable).with_name("nearfield")
@@ -47,14 +53,29 @@ def nearfield(*words: object, cwd: Path, stdin: str | bytes = b"", **more: str):
     )
 
 
-def succeeded(*words: object, cwd: Path, **more) -> str:
-    done = nearfield(*words, cwd=cwd, **more)
+def here(*words: object, cwd: Path, stdin: str = "", **more: str):
+    """Run a command to its end in this process; give what :func:`nearfield` gives."""
+    given, *written = (io.BytesIO(data) for data in (stdin.encode(), b"", b""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        for name, value in {"COLUMNS": "100", **more}.items():
+            patch.setenv(name, value)
+        for name, stream in zip(("stdin", "stdout", "stderr"), (given, *written), strict=True):
+            patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
+        code = run([*map(str, words)])
+        output, errors = (stream.getvalue() for stream in written)
+    Settings.reset()
+    return subprocess.CompletedProcess(words, code, output, errors)
+
+
+def succeeded(*words: object, cwd: Path, by=here, **more) -> str:
+    done = by(*words, cwd=cwd, **more)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
 
-def as_json(*words: object, cwd: Path, **more):
-    return json.loads(succeeded(*words, "--json", cwd=cwd, **more))
+def as_json(*words: object, cwd: Path, by=here, **more):
+    return json.loads(succeeded(*words, "--json", cwd=cwd, by=by, **more))
 
 
 def write_texts(folder: Path) -> Path:
@@ -83,9 +104,9 @@ def indexed(tmp_path_factory):
 
 
 def test_two_commands_index_a_folder_and_search_it(place):
-    told = succeeded("index", "docs", cwd=place)
+    told = succeeded("index", "docs", cwd=place, by=nearfield)
     assert "nearfield.index: 6 added, 0 changed, 0 removed, 0 unchanged documents" in told
-    shown = succeeded("search", "Which planet is red?", "-k", "1", cwd=place)
+    shown = succeeded("search", "Which planet is red?", "-k", "1", cwd=place, by=nearfield)
     assert "docs/planets.md:" in shown
     assert ">Mars is called the Red Planet.<" in shown
     assert shown.startswith("1. 0.")
@@ -127,7 +148,7 @@ def test_pruning_an_emptied_folder_forgets_all_that_was_in_it(place):
 def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_indexed(place):
     (place / "docs" / "broken.json").write_text("{nope")
     (place / "docs" / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
-    done = nearfield("index", "docs", cwd=place)
+    done = here("index", "docs", cwd=place)
     assert done.returncode == 0
     broken, image = done.stderr.decode().splitlines()
     assert broken.startswith("Skipped docs/broken.json is no .json file: It is not JSON")
@@ -137,7 +158,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_indexed(place):
 
 def test_strict_stops_at_a_file_that_cannot_be_read(place):
     (place / "docs" / "broken.json").write_text("{nope")
-    done = nearfield("index", "docs", "--strict", cwd=place)
+    done = here("index", "docs", "--strict", cwd=place)
     assert done.returncode == 1
     assert done.stderr.decode().startswith("Error: docs/broken.json is no .json file")
 
@@ -162,6 +183,7 @@ def test_sizes_of_nodes_are_kept_by_the_index(place):
     assert facts["nodes"] > 15
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_what_it_did_and_the_next_goes_on(tmp_path):
     (tmp_path / "docs").mkdir()
     for number in range(3000):
@@ -259,7 +281,7 @@ def test_names_that_would_steer_a_terminal_are_made_harmless(tmp_path, words):
     (tmp_path / "docs" / "ok.txt").write_text("Dogs bark.")
     (tmp_path / "docs" / "a\x07\u202ebin").write_bytes(bytes(range(32)))
 
-    told = nearfield("index", "docs", *words, cwd=tmp_path).stderr.decode()
+    told = here("index", "docs", *words, cwd=tmp_path).stderr.decode()
     assert "docs/a\ufffd\ufffdbin is binary" in told
 
 
@@ -271,7 +293,8 @@ def test_embed_gives_the_same_vectors_in_every_form(tmp_path):
     numbers = np.array([json.loads(line) for line in lines], np.float32)
     assert numbers.shape == (2, 384)
     np.testing.assert_allclose(np.linalg.norm(numbers, axis=1), 1, atol=1e-5)
-    coded = succeeded("embed", "-f", "base64", cwd=tmp_path, stdin="one text\nanother\n")
+    texts = "one text\nanother\n"
+    coded = succeeded("embed", "-f", "base64", cwd=tmp_path, stdin=texts, by=nearfield)
     decoded = [np.frombuffer(base64.b64decode(line), "<f4") for line in coded.splitlines()]
     np.testing.assert_array_equal(decoded, numbers)
     (tmp_path / "in.jsonl").write_text('{"text": "one text"}\n"another"\n')
@@ -332,7 +355,7 @@ def test_models_lists_every_provider_whole(tmp_path):
     ],
 )
 def test_a_failure_is_one_line_and_an_exit_code(indexed, words, code, message):
-    done = nearfield(*words, cwd=indexed)
+    done = here(*words, cwd=indexed)
     errors = done.stderr.decode()
     assert done.returncode == code
     assert errors.startswith(message)
@@ -358,7 +381,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(tmp_path, words):
 
 def test_a_damaged_index_is_said_to_be_one(tmp_path):
     (tmp_path / "nearfield.index").write_text("not an index")
-    done = nearfield("search", "x", cwd=tmp_path)
+    done = here("search", "x", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.decode().startswith("Error: ")
     assert (tmp_path / "nearfield.index").read_text() == "not an index"
@@ -366,7 +389,7 @@ def test_a_damaged_index_is_said_to_be_one(tmp_path):
 
 def test_an_empty_folder_is_an_error(tmp_path):
     (tmp_path / "docs").mkdir()
-    done = nearfield("index", "docs", cwd=tmp_path)
+    done = here("index", "docs", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.decode() == "Error: docs: no file to read.\n"
 

@@ -42,13 +42,19 @@ def documents(first=0, last=MANY):
     return [Document(f"Text number {n} of plenty.", id=f"d{n}") for n in range(first, last)]
 
 
-@pytest.fixture
-def path(tmp_path):
-    """An index of more nodes than a block holds, some of them deleted."""
-    place = tmp_path / "my.index"
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """An index of more nodes than a block holds, some of them deleted; to be copied."""
+    place = tmp_path_factory.mktemp("original") / "my.index"
     with VectorStoreIndex.from_documents(documents(), path=place, embed_model=Other(**OLD)) as made:
         made.delete([f"d{n}" for n in range(5, 40)])
     return place
+
+
+@pytest.fixture
+def path(original, tmp_path):
+    """An index that is this test's own."""
+    return shutil.copytree(original.parent, tmp_path, dirs_exist_ok=True) / original.name
 
 
 def content(path):

@@ -73,7 +73,7 @@ def inked(page):
 
 def test_the_map_is_drawn_with_its_legend_and_what_it_calls_out(still, index_path):
     assert "nodes" in still.locator(".map-status").inner_text()
-    assert still.locator(STAGE).get_attribute("aria-label").startswith("Map of 3,")
+    assert still.locator(STAGE).get_attribute("aria-label").startswith("Map of 1,")
     still.locator(".map-category .map-label").first.wait_for()
     labels = still.locator(".map-category .map-label").all_inner_texts()
     assert {"notes/kitchen", "notes/harbour", "stories", "(top folder)"} <= set(labels)
@@ -85,7 +85,7 @@ def test_the_map_is_drawn_with_its_legend_and_what_it_calls_out(still, index_pat
 def test_while_another_map_is_begun_the_one_before_stays(still):
     """As after a change of the index: the server gives no points of the map before any more."""
     begun = {"state": "building", "stage": "reading", "share": 0, "version": "", "error": ""}
-    still.route("**/api/map", lambda route: route.fulfill(json={**begun, "count": 3000}))
+    still.route("**/api/map", lambda route: route.fulfill(json={**begun, "count": 1500}))
     still.get_by_role("tab", name="Compare").click()
     still.get_by_role("tab", name="Map", exact=True).click()
 
@@ -160,7 +160,7 @@ def test_a_question_is_answered_on_the_map(still):
 
     first.click()
     still.locator(".map-reader").get_by_text("often referred to as the Red Planet").wait_for()
-    assert in_view(still) < 3000
+    assert in_view(still) < 1500
 
     still.get_by_role("button", name="Clear").click()
     assert "lasso" in pane(still, "listed").inner_text()

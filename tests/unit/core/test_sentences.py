@@ -114,7 +114,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_a_megabyte_of_anything_is_read_to_its_end(unit: str):
+def test_a_long_row_of_anything_is_read_to_its_end(unit: str):
     """Were the time to grow faster than the text, this would take hours."""
-    text = unit * (1_000_000 // len(unit)) + "x"
+    text = unit * (200_000 // len(unit)) + "x"
     assert sentence_spans(text)[-1][1] == len(text)

@@ -40,11 +40,20 @@ def cluster():
 @pytest.fixture
 def corpus(tmp_path):
     """Give a folder of 48 small texts, each of several nodes."""
-    folder = tmp_path / "corpus"
+    return written(tmp_path / "corpus", sentences=60)
+
+
+@pytest.fixture
+def short_corpus(tmp_path):
+    """Give a folder of 48 texts that the model of the package embeds in no time."""
+    return written(tmp_path / "corpus", sentences=9)
+
+
+def written(folder, *, sentences):
     folder.mkdir()
     for number in range(48):
-        sentences = [
-            f"Sentence {n} of text {number} is about item {n * number}." for n in range(60)
+        text = [
+            f"Sentence {n} of text {number} is about item {n * number}." for n in range(sentences)
         ]
-        (folder / f"t{number:02}.txt").write_text(" ".join(sentences))
+        (folder / f"t{number:02}.txt").write_text(" ".join(text))
     return folder

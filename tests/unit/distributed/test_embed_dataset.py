@@ -75,14 +75,16 @@ def few_files_a_part(monkeypatch):
     monkeypatch.setattr(job, "PART_BYTES", 8 << 10)
 
 
-@pytest.mark.usefixtures("few_files_a_part")
-def test_the_result_is_that_of_one_process(cluster, corpus, tmp_path):
+def test_the_result_is_that_of_one_process(cluster, short_corpus, tmp_path, monkeypatch):
     """Ids, nodes, vectors bit for bit, hashes, facts; by the model of the package."""
-    one_process(corpus, tmp_path / "one", "bundled")
-    report = embed_dataset([corpus], "bundled", f"lance://{tmp_path}/many", address=cluster)
+    monkeypatch.setattr(job, "PART_BYTES", 1 << 10)
+    with Settings.override(chunk_size=40, chunk_overlap=5):
+        one_process(short_corpus, tmp_path / "one", "bundled")
+        out = f"lance://{tmp_path}/many"
+        report = embed_dataset([short_corpus], "bundled", out, address=cluster)
     assert contents(tmp_path / "many") == contents(tmp_path / "one")
     assert (report.added, report.changed, report.unchanged) == (48, 0, 0)
-    assert report.nodes == len(contents(tmp_path / "one")[0])
+    assert report.nodes == len(contents(tmp_path / "one")[0]) > 2 * 48
     with VectorStoreIndex.open(f"lance://{tmp_path}/many", read_only=True) as index:
         (best,) = index.as_retriever(1).retrieve("sentence 7 of text 31")
         assert best.node.document_id.endswith(".txt")
@@ -180,16 +182,16 @@ def test_a_dataset_of_ray_is_a_corpus_too(cluster, tmp_path):
     assert facts == {f"r{n}": {"n": n} for n in range(40)}
 
 
-def test_the_command_does_the_same(cluster, corpus, tmp_path, capsys, monkeypatch):
+def test_the_command_does_the_same(cluster, short_corpus, tmp_path, capsys, monkeypatch):
     """``nearfield index PATH --ray ADDRESS --store lance://...``, then ask as ever."""
     monkeypatch.chdir(tmp_path)
-    (corpus / "bad.bin").write_bytes(b"\x00\x01\x02" * 99)
-    words = ["index", "corpus", "--store", "lance://i", "--ray", cluster, "--json"]
-    assert run(words) == 0
+    (short_corpus / "bad.bin").write_bytes(b"\x00\x01\x02" * 99)
+    index = ["index", "corpus", "--chunk-size", "40", "--chunk-overlap", "5", "--json"]
+    assert run([*index, "--store", "lance://i", "--ray", cluster]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["added"], told["nodes"]) == (48, told["nodes_written"])
     assert [left["file"].endswith("bad.bin") for left in told["skipped"]] == [True]
-    assert run(["index", "corpus", "--store", "lance://j", "--json"]) == 0
+    assert run([*index, "--store", "lance://j"]) == 0
     here = json.loads(capsys.readouterr().out)
     assert contents(tmp_path / "i") == contents(tmp_path / "j")
     assert {name: told[name] for name in ("nodes", "model")} == {

@@ -202,6 +202,7 @@ def run(examples, steps):
     )
 
 
+@pytest.mark.slow
 def test_any_sequence_of_calls_keeps_what_a_dictionary_keeps():
     run(12, 25)
 
