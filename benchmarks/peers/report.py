@@ -38,8 +38,9 @@ def _conditions(result: dict[str, Any]) -> str:
 def _throughput(result: dict[str, Any], peers: dict[str, Any]) -> list[str]:
     """Texts a second; in brackets the ratios to the baseline and the share of the roofline.
 
-    All are medians of the rounds. The second share is of what the machine can: the best round
-    by the fastest product of any, for other work on the machine spoils most rounds of either.
+    All are medians of the rounds, ratios those of each round's. The second share is of what the
+    machine can: the best round by the fastest product of any, for other work on the machine
+    spoils most rounds of either.
     """
     roofs, base = result["roofline_gflops"], peers[result["baseline"]]["batch"]
     work = result["workloads"]
@@ -51,13 +52,13 @@ def _throughput(result: dict[str, Any], peers: dict[str, Any]) -> list[str]:
     for peer, entry in peers.items():
         cells = []
         for name, facts in work.items():
-            wall, cpu = (_middle(entry["batch"][name], key) for key in ("wall_s", "cpu_s"))
-            times = _middle(base[name], "wall_s") / wall
-            cpu_times = _middle(base[name], "cpu_s") / cpu
-            share = facts["gflop"] / wall / median(roofs)
-            best = facts["gflop"] / min(s["wall_s"] for s in entry["batch"][name]) / max(roofs)
+            rounds = entry["batch"][name]
+            walls = [sample["wall_s"] for sample in rounds]
+            times, cpu_times = (_ratio(base[name], rounds, key) for key in ("wall_s", "cpu_s"))
+            share = facts["gflop"] / median(walls) / median(roofs)
+            best = facts["gflop"] / min(walls) / max(roofs)
             cells.append(
-                f"{facts['texts'] / wall:.0f} "
+                f"{facts['texts'] / median(walls):.0f} "
                 f"(x {times:.2f}, x {cpu_times:.2f}, {share:.0%}, {best:.0%})"
             )
         lines.append(f"| {peer} | {' | '.join(cells)} |")
@@ -93,8 +94,9 @@ def _alone(result: dict[str, Any], peers: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _middle(samples: list[dict[str, float]], key: str) -> float:
-    return median(sample[key] for sample in samples)
+def _ratio(base: list[dict[str, float]], own: list[dict[str, float]], key: str) -> float:
+    """How much longer the baseline took than a peer beside it, in the middle round."""
+    return median(one[key] / other[key] for one, other in zip(base, own, strict=False))
 
 
 def main() -> None:

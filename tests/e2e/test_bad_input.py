@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from nearfield.cli.main import run
-from nearfield.core import Document, Settings, VectorStoreIndex
+from nearfield.core import Document, VectorStoreIndex
 from nearfield.testing.fake import FakeEmbedding
 
 NEARFIELD = Path(sys.executable).with_name("nearfield")
+RUN_HERE = runpy.run_path(str(Path(__file__).with_name("here.py")))["here"]
 LINE_BYTES = 50_000_000
 
 
@@ -38,15 +38,8 @@ def nearfield(*words: object, cwd: Path, stdin: bytes = b"", **more: str):
 
 def here(*words: object, cwd: Path, stdin: bytes = b""):
     """Run a command to its end in this process; give what :func:`nearfield` gives."""
-    given, *written = (io.BytesIO(data) for data in (stdin, b"", b""))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        for name, stream in zip(("stdin", "stdout", "stderr"), (given, *written), strict=True):
-            patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
-        code = run([*map(str, words)])
-        output, errors = (stream.getvalue().decode() for stream in written)
-    Settings.reset()
-    return code, output, errors
+    done = RUN_HERE(*words, cwd=cwd, stdin=stdin)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def refused(*words: object, cwd: Path, by=here, **options) -> str:
@@ -186,7 +179,6 @@ def test_a_damaged_index_is_refused_by_every_command_and_left_as_it_is(place, da
 
 IN_A_READ_ONLY_FOLDER = """
 import os, sys
-from nearfield.cli.main import run
 
 search = ["search", "a planet", "--index", "./nearfield.index"]
 run(["index", "docs"])  # what root's commands load, others may not be able to

@@ -7,9 +7,9 @@ in this one, which has loaded already what each process would load anew.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfield.cli.main import run
-from nearfield.core import Document, Settings, VectorStoreIndex
+from nearfield.core import Document, VectorStoreIndex
 from nearfield.errors import NearfieldError
 
 NEARFIELD = Path(sys.executable).with_name("nearfield")
+here = runpy.run_path(str(Path(__file__).with_name("here.py")))["here"]
 TEXTS = {
     "planets.md": "# Planets\n\nMars is called the Red Planet. Saturn has rings.\n",
     "animals/dogs.txt": "Dogs bark at strangers. They like to run.\n",
@@ -51,21 +51,6 @@ def nearfield(*words: object, cwd: Path, stdin: str | bytes = b"", **more: str):
         timeout=120,
         check=False,
     )
-
-
-def here(*words: object, cwd: Path, stdin: str = "", **more: str):
-    """Run a command to its end in this process; give what :func:`nearfield` gives."""
-    given, *written = (io.BytesIO(data) for data in (stdin.encode(), b"", b""))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        for name, value in {"COLUMNS": "100", **more}.items():
-            patch.setenv(name, value)
-        for name, stream in zip(("stdin", "stdout", "stderr"), (given, *written), strict=True):
-            patch.setattr(sys, name, io.TextIOWrapper(stream, "utf-8", write_through=True))
-        code = run([*map(str, words)])
-        output, errors = (stream.getvalue() for stream in written)
-    Settings.reset()
-    return subprocess.CompletedProcess(words, code, output, errors)
 
 
 def succeeded(*words: object, cwd: Path, by=here, **more) -> str:
