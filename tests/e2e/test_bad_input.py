@@ -179,6 +179,7 @@ def test_a_damaged_index_is_refused_by_every_command_and_left_as_it_is(place, da
 
 IN_A_READ_ONLY_FOLDER = """
 import os, sys
+from nearfield.cli.main import run
 
 search = ["search", "a planet", "--index", "./nearfield.index"]
 run(["index", "docs"])  # what root's commands load, others may not be able to
