@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -138,6 +139,7 @@ def push_graphs(
 
     files = [path for graph in graphs for path in files_of(graph)]
     names = ", ".join(graph.name for graph in graphs)
+    before = sys.exception()
     try:
         made = HfApi(token=token).create_commit(
             repo,
@@ -147,7 +149,7 @@ def push_graphs(
             create_pr=create_pr,
         )
     except Exception as error:  # its transport's own errors differ between releases
-        reason = reason_of(error).rstrip(".")
+        reason = reason_of(error, before=before).rstrip(".")
         message = f"The hub did not take {names} for {repo!r}: {reason}. Check name and HF_TOKEN."
         raise ModelLoadError(message) from error
     if not create_pr:

@@ -7,6 +7,7 @@ is fetched by ``revision`` or by ``hf download``.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,7 @@ class _Wanted:
     ) -> Path:
         from huggingface_hub import errors, snapshot_download  # noqa: PLC0415 - slow to import
 
+        before = sys.exception()
         try:
             found = snapshot_download(
                 self.repo,
@@ -190,7 +192,7 @@ class _Wanted:
             message = f"Model {self.repo!r} has no revision {self.revision!r}."
             raise UnknownModelError(message) from error
         except Exception as error:  # its transport's own errors differ between releases
-            message = f"the hub did not answer ({reason_of(error)})"
+            message = f"the hub did not answer ({reason_of(error, before=before)})"
             raise self.absent(message) from error
         return Path(found)
 
@@ -255,9 +257,14 @@ def _has_weights(snapshot: Path, folders: Sequence[str]) -> bool:
     return True
 
 
-def reason_of(error: BaseException) -> str:
-    """Give the first line of what lies at the bottom of an error of the hub's library."""
+def reason_of(error: BaseException, *, before: BaseException | None) -> str:
+    """Give the first line of what lies at the bottom of an error of the hub's library.
+
+    Args:
+        error: The error.
+        before: What was being handled before the library was called, which is no reason of it.
+    """
     # Transports raise while they handle the socket's own error, without "from".
-    while (deeper := error.__cause__ or error.__context__) is not None:
+    while (deeper := error.__cause__ or error.__context__) not in {None, before}:
         error = deeper
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

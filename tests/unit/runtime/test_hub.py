@@ -242,6 +242,11 @@ def test_a_transport_that_fails_on_the_way_is_named(monkeypatch, tmp_path):
 
     with pytest.raises(ModelLoadError, match=r"the hub did not answer \(peer closed connection\)"):
         find_model("me/model", cache_folder=tmp_path)
+    try:
+        raise KeyError("what the caller is busy with")  # noqa: TRY301
+    except KeyError:
+        with pytest.raises(ModelLoadError, match=r"answer \(peer closed connection\)"):
+            find_model("me/model", cache_folder=tmp_path)
 
 
 def test_a_hub_that_fails_is_named(find, hub):
